@@ -1,0 +1,1 @@
+"""superlink links any multimodal LLM to task decoders."""

@@ -1,0 +1,77 @@
+"""The contract of a task decoder: condition + image -> losses or predictions."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+from .results import Prediction
+from .structures import CallInput, DecoderInputs, LinkedQueries, LossTerm
+
+__all__ = ["TaskDecoder"]
+
+
+class TaskDecoder(nn.Module, ABC):
+    """Base of all task decoders.
+
+    A decoder owns its image stream: `prepare` and `collate` run in the loader's worker, `loss` and
+    `predict` on the device. It knows nothing of the LLM but the condition that its connector makes.
+    """
+
+    cond_size: int
+    """Width C of the condition that the decoder wants."""
+    pooling: ClassVar[Literal["mean", "attention", "none"]] = "mean"
+    """How the standard connector joins the Q queries of a route; `none` keeps (R, Q, C)."""
+    uses_image_features: bool = False
+    """Whether `inputs["image_features"]` is wanted: maps of the backbone's own image encoder."""
+
+    def build_connector(self, hidden_size: int, token: str) -> nn.Module | None:
+        """A connector of the decoder's own: states (R, Q, `hidden_size`) to (R, C) or (R, Q, C).
+        None: the standard."""
+        return None
+
+    @abstractmethod
+    def prepare(self, call: CallInput, *, training: bool) -> dict[str, Any]:
+        """Turn one call into tensors: image resized and normalised, targets, geometry. Must not
+        change `call`."""
+
+    def collate(self, items: Sequence[Mapping[str, Any]]) -> DecoderInputs:
+        """Join prepared calls. By default tensors of one shape are stacked, all else becomes a
+        list."""
+        batch = DecoderInputs()
+        for key in items[0]:
+            values = [item[key] for item in items]
+            same = (
+                all(isinstance(value, Tensor) for value in values)
+                and len({value.shape for value in values}) == 1
+            )
+            batch[key] = torch.stack(values) if same else values
+        return batch
+
+    @abstractmethod
+    def loss(self, links: LinkedQueries, inputs: DecoderInputs) -> dict[str, LossTerm]:
+        """The losses as `{name: (sum, count)}`. Targets may be empty; the sum then still hangs on
+        the condition."""
+
+    @abstractmethod
+    def predict(self, links: LinkedQueries, inputs: DecoderInputs) -> list[Prediction]:
+        """One prediction for each call, in pixels of the original image."""
+
+    @abstractmethod
+    def dummy_call(self) -> CallInput:
+        """A minimal call with a target, of one route.
+
+        A rank whose batch lacks the task runs it with weight 0, so that it takes part in every
+        collective.
+        """
+
+    def forward(
+        self, links: LinkedQueries, inputs: DecoderInputs, mode: Literal["loss", "predict"] = "loss"
+    ) -> dict[str, LossTerm] | list[Prediction]:
+        """Dispatch to `loss` or `predict`, so that wrappers such as FSDP see every use of the
+        decoder."""
+        return self.loss(links, inputs) if mode == "loss" else self.predict(links, inputs)

@@ -1,0 +1,161 @@
+"""What a user gets: a reply with its text, its routes and the predictions of its calls."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from PIL import Image
+from torch import Tensor
+
+from .structures import Call, Route
+
+__all__ = ["Canvas", "InstancePrediction", "Prediction", "Reply", "RouteFailure"]
+
+
+class Canvas(Protocol):
+    """The surface that a prediction draws itself on, in pixels of the original image."""
+
+    image: Image.Image
+    """The picture so far; a prediction may also replace it."""
+
+    def box(self, bbox: tuple[float, float, float, float], label: str = "", color: int = 0) -> None:
+        """Draw a box (x1, y1, x2, y2) with a label; `color` picks from the palette."""
+
+    def mask(self, mask: Tensor, color: int = 0) -> None:
+        """Tint the pixels of a mask (H, W)."""
+
+    def points(self, points: Tensor, color: int = 0) -> None:
+        """Draw points (K, 2) as dots."""
+
+
+class Prediction(ABC):
+    """The result of one call; decoders return their own kinds."""
+
+    @abstractmethod
+    def to_json(self) -> dict[str, Any]:
+        """The prediction in plain JSON types, in pixels of the original image."""
+
+    @abstractmethod
+    def draw(self, canvas: Canvas) -> None:
+        """Draw the prediction."""
+
+
+@dataclass(frozen=True)
+class InstancePrediction(Prediction):
+    """Instances with boxes and, where the decoder gives them, masks and keypoints. The best comes
+    first."""
+
+    bboxes: Tensor
+    """(N, 4) x1, y1, x2, y2 in pixels of the original image."""
+    scores: Tensor
+    """(N,) between 0 and 1."""
+    labels: Tensor
+    """(N,) index of the route within its call."""
+    phrases: tuple[str, ...]
+    """The phrase of each route of the call."""
+    masks: Tensor | None = None
+    """(N, H, W) of the original image's size."""
+    keypoints: Tensor | None = None
+    """(N, K, 2) in pixels of the original image."""
+    keypoint_scores: Tensor | None = None
+    """(N, K) between 0 and 1."""
+
+    def select(self, keep: Tensor) -> InstancePrediction:
+        """The instances that `keep`, indices or a mask (N,), picks."""
+        optional = (self.masks, self.keypoints, self.keypoint_scores)
+        masks, keypoints, keypoint_scores = (
+            None if value is None else value[keep] for value in optional
+        )
+        return InstancePrediction(
+            self.bboxes[keep],
+            self.scores[keep],
+            self.labels[keep],
+            self.phrases,
+            masks,
+            keypoints,
+            keypoint_scores,
+        )
+
+    def above(self, threshold: float) -> InstancePrediction:
+        """The instances whose score is at least `threshold`."""
+        return self.select(self.scores >= threshold)
+
+    def to_json(self) -> dict[str, Any]:
+        """`{"instances": [{"phrase", "label", "score", "bbox", ...}]}`; a mask is left out, its
+        area given."""
+        instances = []
+        for index, label in enumerate(self.labels.tolist()):
+            instance: dict[str, Any] = {
+                "phrase": self.phrases[label],
+                "label": label,
+                "score": round(float(self.scores[index]), 4),
+                "bbox": [round(value, 2) for value in self.bboxes[index].tolist()],
+            }
+            if self.masks is not None:
+                instance["mask_area"] = int(self.masks[index].sum())
+            if self.keypoints is not None:
+                instance["keypoints"] = [
+                    [round(v, 2) for v in point] for point in self.keypoints[index].tolist()
+                ]
+            instances.append(instance)
+        return {"instances": instances}
+
+    def draw(self, canvas: Canvas) -> None:
+        """Draw boxes with phrase and score, one colour a route; the best lies on top."""
+        for index in reversed(range(len(self.bboxes))):
+            label = int(self.labels[index])
+            if self.masks is not None:
+                canvas.mask(self.masks[index], label)
+            x1, y1, x2, y2 = self.bboxes[index].tolist()
+            canvas.box(
+                (x1, y1, x2, y2), f"{self.phrases[label]} {float(self.scores[index]):.2f}", label
+            )
+            if self.keypoints is not None:
+                canvas.points(self.keypoints[index], label)
+
+
+@dataclass(frozen=True)
+class RouteFailure:
+    """Why a call could not be served."""
+
+    call: Call
+    """The call."""
+    reason: str
+    """What was missing."""
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What a user gets for one conversation."""
+
+    text: str
+    """The answer without routing tokens and phrase marks."""
+    raw: str
+    """The answer as the LLM wrote it; it goes into the next turn of a conversation."""
+    routes: tuple[Route, ...] = ()
+    """The routes of this answer; `span` counts characters of `text`."""
+    calls: tuple[Call, ...] = ()
+    """The calls that were served; their `routes` are indices into `routes`."""
+    predictions: tuple[Prediction, ...] = ()
+    """One for each call."""
+    failures: tuple[RouteFailure, ...] = field(default=())
+    """The calls that could not be served."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The reply in plain JSON types."""
+        return {
+            "text": self.text,
+            "routes": [
+                {"token": r.token, "phrase": r.phrase, "span": list(r.span)} for r in self.routes
+            ],
+            "calls": [
+                {"decoder": call.decoder, "routes": list(call.routes), **prediction.to_json()}
+                for call, prediction in zip(self.calls, self.predictions, strict=True)
+            ],
+            "failures": [
+                {"decoder": failure.call.decoder, "reason": failure.reason}
+                for failure in self.failures
+            ],
+        }
