@@ -3,6 +3,7 @@
 from .backbone import Backbone
 from .decoder import TaskDecoder
 from .geometry import Geometry
+from .images import open_image
 from .results import Canvas, InstancePrediction, Prediction, Reply, RouteFailure
 from .specs import PLUGIN_API_VERSION, BackboneSpec, DecoderSpec, Requirement, TaskSpec
 from .structures import (
@@ -48,4 +49,5 @@ __all__ = [
     "SuperLinkOutput",
     "TaskDecoder",
     "TaskSpec",
+    "open_image",
 ]

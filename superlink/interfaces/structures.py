@@ -245,3 +245,5 @@ class SuperLinkOutput:
     """`lm` and `<decoder>/<name>` as (sum, count)."""
     logits: Tensor | None = None
     """(B, T, V)."""
+    links: dict[str, LinkedQueries] = field(default_factory=dict)
+    """By decoder, the condition of the routes in the batch."""

@@ -1,0 +1,1 @@
+"""Backbones that come with superlink; each module is imported when its backbone is built."""

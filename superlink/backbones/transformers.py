@@ -1,0 +1,233 @@
+"""Any image-text-to-text model of transformers as a backbone, without subclassing it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from PIL import Image
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+from transformers import (
+    AddedToken,
+    AutoModelForImageTextToText,
+    AutoProcessor,
+    PreTrainedModel,
+    ProcessorMixin,
+)
+
+from ..errors import BackboneError, InputError, RoutingError
+from ..interfaces import Backbone, BackboneOutput, ImageFeatures, ImagePart, Message
+from ..link import StateTap
+
+__all__ = ["TransformersBackbone", "TransformersConfig", "build_backbone"]
+
+
+class TransformersConfig(BaseModel):
+    """Where a model of transformers comes from."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    source: str
+    """Hub id, or a folder with a saved model and processor."""
+    revision: str | None = None
+    """Commit or tag on the Hub."""
+    dtype: Literal["float32", "bfloat16", "float16", "auto"] = "auto"
+    """Precision of the weights."""
+    attn_implementation: str | None = Field(default=None, description="sdpa, eager, ...")
+    """Attention kernel; None takes the library's choice."""
+
+
+def build_backbone(config: TransformersConfig) -> TransformersBackbone:
+    """Load a model and its processor."""
+    options: dict[str, Any] = {"revision": config.revision}
+    processor = AutoProcessor.from_pretrained(config.source, **options)
+    if config.attn_implementation is not None:
+        options["attn_implementation"] = config.attn_implementation
+    model = AutoModelForImageTextToText.from_pretrained(
+        config.source, dtype=config.dtype, **options
+    )
+    return TransformersBackbone(model, processor)
+
+
+@dataclass
+class _Cache:
+    """Key-value cache with what transformers keeps outside of it."""
+
+    past: Any
+    attention_mask: Tensor
+    """(B, T) 0 at padding and holes."""
+    last_position: Tensor
+    """(..., B, 1) position of the last real token; several axes where the model rotates by them."""
+
+
+class TransformersBackbone(Backbone):
+    """Adapter of a transformers model and its processor.
+
+    Args:
+        model: An image-text-to-text model; it is used as it is.
+        processor: Its processor, with a chat template.
+    """
+
+    def __init__(self, model: PreTrainedModel, processor: ProcessorMixin) -> None:
+        super().__init__()
+        if model.get_output_embeddings() is None:
+            raise BackboneError(
+                "A backbone needs an output head, to write text and to read its last hidden state. "
+                f"Received: {type(model).__name__}, whose get_output_embeddings() is None."
+            )
+        # transformers types few of the attributes that its models share
+        self.model: Any = model
+        self.processor: Any = processor
+        self.tokenizer: Any = self.processor.tokenizer
+        self.vocab_size, self.hidden_size = self.output_head().get_parameter("weight").shape
+
+    def add_tokens(self, tokens: Sequence[str]) -> list[int]:
+        """See `Backbone.add_tokens`."""
+        added = [AddedToken(token, special=True, normalized=False) for token in tokens]
+        self.tokenizer.add_tokens(added, special_tokens=True)
+        for token in tokens:
+            ids = self.tokenizer.encode(token, add_special_tokens=False)
+            if len(ids) != 1:
+                raise RoutingError(
+                    f"Each control token must be one id. Received: {token} encodes to {ids}. Use a "
+                    "fast tokenizer, or one that keeps added tokens whole."
+                )
+        return [int(i) for i in self.tokenizer.convert_tokens_to_ids(list(tokens))]
+
+    def special_tokens(self) -> list[str]:
+        """See `Backbone.special_tokens`."""
+        image = getattr(self.processor, "image_token", None)
+        added = [token.content for token in self.tokenizer.added_tokens_decoder.values()]
+        return [*added, *([image] if image else [])]
+
+    def render(self, messages: Sequence[Message], *, add_generation_prompt: bool = False) -> str:
+        """See `Backbone.render`."""
+        conversation = [
+            {"role": message.role, "content": [_part(part) for part in message.parts]}
+            for message in messages
+        ]
+        text = self.processor.apply_chat_template(
+            conversation, add_generation_prompt=add_generation_prompt, tokenize=False
+        )
+        return str(text)
+
+    def encode(
+        self,
+        texts: Sequence[str],
+        images: Sequence[Sequence[Image.Image]],
+        *,
+        padding_side: Literal["left", "right"] = "right",
+    ) -> dict[str, Tensor]:
+        """See `Backbone.encode`."""
+        flat = [image for row in images for image in row]
+        try:
+            inputs = self.processor(
+                text=list(texts),
+                images=flat or None,
+                padding=True,
+                padding_side=padding_side,
+                add_special_tokens=False,
+                return_tensors="pt",
+            )
+        except ValueError as error:
+            sizes = [image.size for image in flat]
+            raise InputError(
+                f"{type(self.processor).__name__} cannot process the images of a batch: {error}. "
+                f"Received: images of (width, height) {sizes}. Resize or pad them first."
+            ) from error
+        return dict(inputs)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """See `Backbone.decode`."""
+        text = self.tokenizer.decode(
+            list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False
+        )
+        return str(text)
+
+    def eos_ids(self) -> frozenset[int]:
+        """See `Backbone.eos_ids`."""
+        configured = getattr(self.model.generation_config, "eos_token_id", None)
+        ids = configured if isinstance(configured, list) else [configured]
+        return frozenset(i for i in [*ids, self.tokenizer.eos_token_id] if i is not None)
+
+    def embedding_modules(self) -> list[nn.Module]:
+        """The input embedding, and every other embedding that has the same weight."""
+        main = self.model.get_input_embeddings()
+        tied = [
+            module
+            for module in self.model.modules()
+            if isinstance(module, nn.Embedding)
+            and module is not main
+            and module.weight is main.weight
+        ]
+        return [main, *tied]
+
+    def output_head(self) -> nn.Module:
+        """See `Backbone.output_head`."""
+        head: nn.Module = self.model.get_output_embeddings()
+        return head
+
+    def forward(
+        self,
+        inputs: Mapping[str, Tensor],
+        *,
+        cache: _Cache | None = None,
+        use_cache: bool = False,
+        image_features: ImageFeatures | None = None,
+        logits_to_keep: int = 0,
+    ) -> BackboneOutput:
+        """See `Backbone.forward`."""
+        arguments: dict[str, Any] = dict(inputs)
+        if cache is None:
+            # The model's own rule, which knows about padding and about positions in images.
+            positions = self.model._prepare_position_ids_for_generation(
+                arguments["input_ids"], dict(arguments)
+            )
+        else:
+            keep = arguments["attention_mask"]
+            arguments["attention_mask"] = torch.cat([cache.attention_mask, keep], dim=1)
+            positions = cache.last_position + keep.cumsum(1)
+        if image_features is not None and cache is None:
+            arguments = {k: v for k, v in arguments.items() if k != "pixel_values"}
+            arguments["mm_encoder_outputs"] = {"image": image_features.raw}
+        head = self.output_head()
+        with StateTap().on(head) as tap:
+            out = self.model(
+                **arguments,
+                position_ids=positions,
+                past_key_values=None if cache is None else cache.past,
+                use_cache=use_cache,
+                logits_to_keep=logits_to_keep,
+                return_dict=True,
+            )
+        kept = None
+        if use_cache:
+            last = positions[..., -1:]
+            kept = _Cache(out.past_key_values, arguments["attention_mask"], last)
+        return BackboneOutput(tap.states, out.logits, kept)
+
+    def image_features(self, inputs: Mapping[str, Tensor]) -> ImageFeatures | None:
+        """Run the image encoder alone; its maps are the hidden states that are maps."""
+        if "pixel_values" not in inputs:
+            return None
+        visual = {
+            key: value
+            for key, value in inputs.items()
+            if key not in ("input_ids", "attention_mask", "mm_token_type_ids", "token_type_ids")
+        }
+        raw = self.model.get_image_features(**visual, output_hidden_states=True, return_dict=True)
+        maps = tuple(state for state in raw.hidden_states or () if state.dim() == 4)
+        return ImageFeatures(maps=maps, raw=raw)
+
+    def save(self, folder: Path) -> None:
+        """See `Backbone.save`."""
+        self.model.save_pretrained(folder, safe_serialization=True)
+        self.processor.save_pretrained(folder)
+
+
+def _part(part: str | ImagePart) -> dict[str, str]:
+    return {"type": "text", "text": part} if isinstance(part, str) else {"type": "image"}

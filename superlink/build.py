@@ -1,0 +1,198 @@
+"""From names and configs to models: build, attach, load."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from . import checkpoint
+from .errors import CheckpointError, ConfigError, PluginError
+from .interfaces import Backbone, DecoderSpec
+from .linked import BoundDecoder, Origin
+from .model import SuperLinkModel
+from .registry import Registry, default_registry, validate_config
+
+__all__ = ["BackboneChoice", "DecoderChoice", "ModelConfig", "attach", "build_model", "load"]
+
+
+class BackboneChoice(BaseModel):
+    """A backbone by name."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = "tiny_llava"
+    """Name of a backbone; `superlink plugins` lists them."""
+    config: dict[str, Any] = Field(default_factory=dict)
+    """Its own settings."""
+
+
+class DecoderChoice(BaseModel):
+    """A decoder by name, and how it is bound to one model."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    """Name of a decoder; `superlink plugins` lists them."""
+    tokens: tuple[str, ...] | None = None
+    """Routing tokens that call it; None binds all that it declares."""
+    num_queries: int | None = Field(default=None, ge=1)
+    """Super-link queries behind each token; None takes what it declares."""
+    loss_weight: float = Field(default=1.0, ge=0)
+    """Factor of its losses in the sum."""
+    config: dict[str, Any] = Field(default_factory=dict)
+    """Its own settings."""
+
+
+class ModelConfig(BaseModel):
+    """A backbone and the decoders linked to it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    backbone: BackboneChoice = BackboneChoice()
+    """The multimodal LLM."""
+    decoders: tuple[DecoderChoice, ...]
+    """The task decoders."""
+    init_std: float = Field(default=0.02, gt=0)
+    """Spread of the queries' first values."""
+    max_length: int | None = Field(default=None, ge=8)
+    """Training samples with more tokens are dropped, never cut."""
+
+
+def build_model(
+    config: ModelConfig | Mapping[str, Any], registry: Registry | None = None
+) -> SuperLinkModel:
+    """Build a model from names.
+
+    Args:
+        config: What to build, as an instance or a mapping.
+        registry: Where names are looked up; None takes everything that is installed.
+    """
+    registry = registry or default_registry()
+    config = validate_config(ModelConfig, config, "a model")
+    choice = config.backbone
+    backbone = registry.build("backbone", choice.name, choice.config)
+    origin = Origin(choice.name, choice.config, checkpoint.fingerprint(backbone))
+    return _link(backbone, origin, config, registry)
+
+
+def attach(
+    model: Any,
+    processor: Any = None,
+    decoders: Sequence[str | DecoderChoice | Mapping[str, Any]] = (),
+    *,
+    registry: Registry | None = None,
+    init_std: float = 0.02,
+    max_length: int | None = None,
+) -> SuperLinkModel:
+    """Give a model that is loaded already super links; `detach_link()` takes them off again.
+
+    Args:
+        model: An image-text-to-text model of transformers, or a `Backbone`.
+        processor: The processor of a transformers model.
+        decoders: Names, or choices with tokens and settings.
+        registry: Where names are looked up; None takes everything that is installed.
+        init_std: Spread of the queries' first values.
+        max_length: Training samples with more tokens are dropped.
+    """
+    if isinstance(model, Backbone):
+        backbone = model
+    else:
+        from .backbones.transformers import TransformersBackbone  # a heavy import, needed here only
+
+        if processor is None:
+            raise ConfigError(
+                "attach needs the processor of a transformers model, as AutoProcessor gives it. "
+                f"Received: model={type(model).__name__}, processor=None"
+            )
+        backbone = TransformersBackbone(model, processor)
+    choices = [{"name": d} if isinstance(d, str) else d for d in decoders]
+    raw = {"decoders": choices, "init_std": init_std, "max_length": max_length}
+    config = validate_config(ModelConfig, raw, "attach")
+    return _link(backbone, None, config, registry or default_registry())
+
+
+def load(folder: str | Path, registry: Registry | None = None) -> SuperLinkModel:
+    """Load a checkpoint folder, ready to predict.
+
+    Raises:
+        CheckpointError: The folder is no checkpoint, or does not fit what is installed.
+    """
+    folder = Path(folder)
+    registry = registry or default_registry()
+    saved = checkpoint.read_config(folder)
+    for entry in saved["decoders"]:
+        _check_installed(entry, registry, folder)
+    choice = dict(saved["backbone"]["config"])
+    if saved["backbone"]["saved"]:
+        choice["source"] = str(folder / "backbone")
+    backbone = registry.build("backbone", saved["backbone"]["name"], choice)
+    digest = checkpoint.fingerprint(backbone)
+    if digest != saved["backbone"]["fingerprint"]:
+        raise CheckpointError(
+            f"The backbone of {folder} has other weights than the one that the links were trained "
+            f"on. Expected fingerprint {saved['backbone']['fingerprint']}. Received: {digest}. "
+            "Load the same revision of it."
+        )
+    config = ModelConfig(
+        decoders=tuple(
+            DecoderChoice(**{key: entry[key] for key in DecoderChoice.model_fields})
+            for entry in saved["decoders"]
+        ),
+        max_length=saved["max_length"],
+    )
+    origin = Origin(saved["backbone"]["name"], choice, digest)
+    model = _link(backbone, origin, config, registry)
+    if model.vocabulary.ids != saved["token_ids"]:
+        raise CheckpointError(
+            f"The tokenizer gives other ids to the control tokens than in {folder}. Expected "
+            f"{saved['token_ids']}. Received: {model.vocabulary.ids}"
+        )
+    checkpoint.load_weights(model, folder)
+    return model.eval()
+
+
+def _check_installed(entry: Mapping[str, Any], registry: Registry, folder: Path) -> None:
+    name, distribution, version = entry["name"], entry["distribution"], entry["version"]
+    try:
+        registry.decoder(name)
+    except PluginError as error:
+        source = f"{distribution}=={version}" if distribution else "the plugin that offers it"
+        raise CheckpointError(
+            f"{folder} needs the decoder {name!r}, which is not available here. Install it: "
+            f"pip install {source}"
+        ) from error
+
+
+def _link(
+    backbone: Backbone, origin: Origin | None, config: ModelConfig, registry: Registry
+) -> SuperLinkModel:
+    bound = [_bind(choice, registry) for choice in config.decoders]
+    return SuperLinkModel(
+        backbone, bound, origin=origin, init_std=config.init_std, max_length=config.max_length
+    )
+
+
+def _bind(choice: DecoderChoice, registry: Registry) -> BoundDecoder:
+    spec = registry.decoder(choice.name)
+    return BoundDecoder(
+        spec=spec,
+        decoder=registry.build("decoder", choice.name, choice.config),
+        tokens=_tokens(choice, spec),
+        num_queries=choice.num_queries or spec.num_queries,
+        config=choice.config,
+        loss_weight=choice.loss_weight,
+        distribution=registry.distribution_of("decoder", choice.name),
+    )
+
+
+def _tokens(choice: DecoderChoice, spec: DecoderSpec) -> tuple[str, ...]:
+    tokens = spec.routing_tokens if choice.tokens is None else choice.tokens
+    if not tokens or (unknown := set(tokens) - set(spec.routing_tokens)):
+        raise ConfigError(
+            f"The decoder {spec.name!r} answers to {', '.join(spec.routing_tokens)}. "
+            f"Received: tokens={sorted(unknown) if tokens else tokens}"
+        )
+    return tokens

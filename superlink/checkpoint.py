@@ -1,0 +1,219 @@
+"""Save and load a linked model: JSON and safetensors, only what was trained, all or nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, load_model, save_file, save_model
+from torch import nn
+
+from .errors import CheckpointError
+from .linked import LinkedModel
+
+__all__ = ["FORMAT_VERSION", "fingerprint", "load_weights", "read_config", "save", "write_folder"]
+
+FORMAT_VERSION = 1
+"""Grows when an older superlink could no longer read what this one writes."""
+
+_CONFIG, _LINKS, _WEIGHTS = "config.json", "links.safetensors", "model.safetensors"
+_PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
+
+
+def fingerprint(module: nn.Module) -> str:
+    """A short digest of all weights; equal weights give equal digests on one machine."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(module.state_dict().items()):
+        total = tensor.double().sum().item() if tensor.numel() else 0.0
+        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype} {total!r}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+def save(model: LinkedModel, folder: str | Path) -> Path:
+    """Write a checkpoint folder.
+
+    The backbone is written only where it was trained, or where nobody could load it again. The
+    folder is replaced as a whole: a save that is killed leaves the old one as it was.
+    """
+    folder = Path(folder)
+    config = _describe(model)
+    with write_folder(folder) as target:
+        if config["backbone"]["saved"]:
+            (target / "backbone").mkdir()
+            model.backbone.save(target / "backbone")
+        links = {f"queries.{k}": v for k, v in model.queries.state_dict().items()}
+        links |= {f"connectors.{k}": v for k, v in model.connectors.state_dict().items()}
+        save_file({k: v.contiguous() for k, v in links.items()}, target / _LINKS)
+        for name, bound in model.bound.items():
+            (target / "decoders" / name).mkdir(parents=True)
+            save_model(bound.decoder, str(target / "decoders" / name / _WEIGHTS))
+        (target / "README.md").write_text(_card(config), encoding="utf-8")
+        (target / _CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    return folder
+
+
+@contextmanager
+def write_folder(folder: Path) -> Iterator[Path]:
+    """Give an empty folder to write into; it takes the place of `folder` when all went well."""
+    if folder.exists() and not folder.is_dir():
+        raise CheckpointError(f"Expected a folder to write to. Received: the file {folder}")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    fresh = folder.with_name(f".{folder.name}.new-{os.getpid()}")
+    old = folder.with_name(f".{folder.name}.old")
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir()
+    try:
+        yield fresh
+        _restore(folder)
+        if folder.exists():
+            folder.rename(old)
+        fresh.rename(folder)
+        shutil.rmtree(old, ignore_errors=True)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
+def _restore(folder: Path) -> None:
+    """Undo a swap of folders that was killed between its two steps."""
+    old = folder.with_name(f".{folder.name}.old")
+    if old.exists() and not folder.exists():
+        old.rename(folder)
+    elif old.exists():
+        shutil.rmtree(old)
+
+
+def read_config(folder: str | Path) -> dict[str, Any]:
+    """Read and check the `config.json` of a checkpoint.
+
+    Raises:
+        CheckpointError: The folder is no checkpoint, or a newer superlink wrote it.
+    """
+    folder = Path(folder)
+    if folder.parent.is_dir():
+        _restore(folder)
+    path = folder / _CONFIG
+    if not path.is_file():
+        _refuse_pickle(folder)
+        raise CheckpointError(
+            f"Expected a checkpoint folder with {_CONFIG}, {_LINKS} and decoders/. Received: "
+            f"{folder}, which {'has none' if folder.is_dir() else 'does not exist'}. "
+            "`superlink train` and `superlink demo` write such folders."
+        )
+    try:
+        config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        version = config["format_version"]
+        _ = config["backbone"], config["decoders"]
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{path} is not the config of a superlink checkpoint.") from error
+    if version > FORMAT_VERSION:
+        raise CheckpointError(
+            f"{folder} has format version {version}; this superlink reads up to {FORMAT_VERSION}. "
+            "Upgrade superlink."
+        )
+    return config
+
+
+def load_weights(model: LinkedModel, folder: str | Path) -> None:
+    """Load links and decoders into a model that was built from the same config."""
+    folder = Path(folder)
+    links = _checked(folder / _LINKS, load_file)
+    for part in ("queries", "connectors"):
+        own = {k.removeprefix(f"{part}."): v for k, v in links.items() if k.startswith(part)}
+        module = getattr(model, part)
+        try:
+            module.load_state_dict(own)
+        except RuntimeError as error:
+            raise CheckpointError(f"{folder / _LINKS} does not fit the model: {error}") from error
+    for name, bound in model.bound.items():
+        path = folder / "decoders" / name / _WEIGHTS
+
+        def load(path: Path, decoder: nn.Module = bound.decoder) -> Any:
+            return load_model(decoder, str(path))
+
+        try:
+            _checked(path, load)
+        except RuntimeError as error:
+            raise CheckpointError(
+                f"{path} does not fit the decoder {name!r}. It was written by "
+                f"{bound.distribution[0] or 'an unknown distribution'}; install the version that "
+                f"{folder / _CONFIG} names. {error}"
+            ) from error
+
+
+def _checked(path: Path, load: Any) -> Any:
+    if not path.is_file():
+        _refuse_pickle(path.parent)
+        raise CheckpointError(f"Expected the file {path}. It is missing: copy the whole folder.")
+    try:
+        return load(path)
+    except SafetensorError as error:
+        raise CheckpointError(
+            f"Expected safetensors in {path}. Received something else ({error}). superlink reads "
+            "no pickles, since they can run code."
+        ) from error
+
+
+def _refuse_pickle(folder: Path) -> None:
+    pickles = [p.name for p in folder.glob("*") if p.suffix in _PICKLES] if folder.is_dir() else []
+    if pickles:
+        raise CheckpointError(
+            f"Expected safetensors in {folder}. Received: {', '.join(sorted(pickles))}. superlink "
+            "reads no pickles, since they can run code. Convert with safetensors.torch.save_file."
+        )
+
+
+def _describe(model: LinkedModel) -> dict[str, Any]:
+    """The config of a checkpoint; import paths are never part of it."""
+    origin, digest = model.origin, fingerprint(model.backbone)
+    saved = origin is None or origin.config.get("source") is None or origin.fingerprint != digest
+    return {
+        "format_version": FORMAT_VERSION,
+        "backbone": {
+            "name": origin.name if origin else "transformers",
+            "config": dict(origin.config) if origin else {},
+            "saved": saved,
+            "class": type(getattr(model.backbone, "model", model.backbone)).__name__,
+            "dtype": str(next(model.backbone.parameters()).dtype).removeprefix("torch."),
+            "fingerprint": digest,
+        },
+        "decoders": [
+            {
+                "name": name,
+                "distribution": bound.distribution[0],
+                "version": bound.distribution[1],
+                "tokens": list(bound.tokens),
+                "num_queries": bound.num_queries,
+                "loss_weight": bound.loss_weight,
+                "config": dict(bound.config),
+            }
+            for name, bound in model.bound.items()
+        ],
+        "token_ids": {token: model.vocabulary.ids[token] for token in model.vocabulary.tokens},
+        "max_length": model.processor.max_length,
+        "torch": torch.__version__,
+    }
+
+
+def _card(config: dict[str, Any]) -> str:
+    rows = "\n".join(
+        f"| {d['name']} | {' '.join(d['tokens'])} | {d['num_queries']} | {d['distribution']} "
+        f"{d['version']} |"
+        for d in config["decoders"]
+    )
+    return (
+        "---\nlibrary_name: superlink\n---\n\n# A linked model\n\n"
+        f"Backbone: {config['backbone']['class']} ({config['backbone']['name']}), "
+        f"{config['backbone']['dtype']}.\n\n"
+        "| decoder | routing tokens | queries | distribution |\n|---|---|---|---|\n"
+        f"{rows}\n\n"
+        "```python\nimport superlink\n\nmodel = superlink.load('path/of/this/folder')\n"
+        "reply = model.predict('Find: apple', image='photo.jpg')\n```\n"
+    )

@@ -1,0 +1,140 @@
+"""The hooks of the link: ids of control tokens and slots -> vectors at the input, logits at the
+output, and the tap of the last hidden state. The tables of the backbone stay as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+from ..errors import BackboneError, RoutingError
+
+__all__ = ["LinkHooks", "LinkRows", "StateTap"]
+
+
+class LinkRows(Protocol):
+    """Where the vectors of the link come from."""
+
+    def input_rows(self) -> Tensor:
+        """(n, C) one vector for each linked id: control tokens first, then slots."""
+
+    def output_rows(self) -> Tensor:
+        """(c, C) one vector for each control token; slots have no logit."""
+
+
+class LinkHooks:
+    """Hooks on the input embedding and the output head of one model.
+
+    An id of the link is looked up nowhere: before the lookup it is exchanged for a safe id, and
+    after it the value is put in its place. The output head gets one more column for each control
+    token. Nothing else changes, so that removing the hooks gives the model back bit for bit.
+
+    Args:
+        rows: The source of the vectors, a module of the same model.
+        ids: The linked ids, in the order of `rows.input_rows()`.
+        num_controls: How many of them, the first ones, are control tokens.
+        vocab_size: Columns of the bare output head.
+    """
+
+    def __init__(
+        self, rows: LinkRows, ids: Sequence[int], num_controls: int, vocab_size: int
+    ) -> None:
+        if len(set(ids)) != len(ids):
+            raise RoutingError(f"Each linked token needs an id of its own. Received: ids={ids}")
+        self.rows = rows
+        self.controls = list(ids[:num_controls])
+        self.width = max(vocab_size, *(i + 1 for i in self.controls))
+        self.first = min(ids)
+        self.index = torch.full((max(ids) - self.first + 1,), -1, dtype=torch.long)
+        self.index[torch.tensor(ids) - self.first] = torch.arange(len(ids))
+        self.calls = 0
+        self._pending: Tensor | None = None
+        self._handles: list[RemovableHandle] = []
+
+    def attach(self, embeddings: Sequence[nn.Module], head: nn.Module) -> None:
+        """Put the hooks on; again after a model was wrapped or merged."""
+        self.detach()
+        for module in embeddings:
+            before = module.register_forward_pre_hook(self._hide_ids, with_kwargs=True)
+            after = module.register_forward_hook(self._put_values)
+            self._handles += [before, after]
+        self._handles.append(head.register_forward_hook(self._add_logits))
+
+    def detach(self) -> None:
+        """Take the hooks off."""
+        for handle in self._handles:
+            handle.remove()
+        self._handles = []
+
+    def positions(self, ids: Tensor) -> Tensor:
+        """For each id its index in the input rows, -1 where it is not linked."""
+        self.index = self.index.to(ids.device)
+        offset = ids - self.first
+        inside = (offset >= 0) & (offset < len(self.index))
+        return torch.where(inside, self.index[offset.clamp(0, len(self.index) - 1)], -1)
+
+    def _hide_ids(
+        self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
+        name = None if args else next(iter(kwargs))
+        ids = args[0] if name is None else kwargs[name]
+        if not isinstance(ids, Tensor) or ids.is_floating_point() or ids.dim() < 2:
+            return None  # a model may look single tokens up, such as its image placeholder
+        self._pending = self.positions(ids)
+        self.calls += 1
+        safe = ids.masked_fill(self._pending >= 0, 0)
+        return ((safe, *args[1:]), kwargs) if name is None else (args, {**kwargs, name: safe})
+
+    def _put_values(self, module: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor:
+        pending, self._pending = self._pending, None
+        if pending is None:
+            return output
+        values = self.rows.input_rows().to(output.dtype)
+        linked = nn.functional.embedding(pending.clamp(min=0), values)
+        return torch.where((pending >= 0)[..., None], linked, output)
+
+    def _add_logits(self, module: nn.Module, args: tuple[Any, ...], logits: Tensor) -> Tensor:
+        states = args[0]
+        extra = states @ self.rows.output_rows().to(states.dtype).T  # (..., c)
+        width = logits.shape[-1]
+        if self.controls == list(range(width, self.width)):
+            return torch.cat([logits, extra], dim=-1)
+        # Ids inside padding rows of the table, or beyond a gap: no real token lives there.
+        gap = logits.new_full((*logits.shape[:-1], self.width - width), -torch.inf)
+        columns = torch.tensor(self.controls, device=logits.device)
+        return torch.cat([logits, gap], dim=-1).index_copy(-1, columns, extra)
+
+
+class StateTap:
+    """Reads what enters the output head: the last hidden state, after the final norm."""
+
+    def __init__(self) -> None:
+        self._states: Tensor | None = None
+
+    @contextmanager
+    def on(self, head: nn.Module) -> Iterator[StateTap]:
+        """Listen to `head` inside of the `with` block."""
+        handle = head.register_forward_pre_hook(self._keep, with_kwargs=True)
+        try:
+            yield self
+        finally:
+            handle.remove()
+
+    @property
+    def states(self) -> Tensor:
+        """(B, T, C) of the last forward; raises `BackboneError` where the head was not called."""
+        if self._states is None:
+            raise BackboneError(
+                "Expected the model to call its output head in each forward, to read the last "
+                "hidden state there. It was not called: give the backbone's `output_head` another "
+                "module."
+            )
+        return self._states
+
+    def _keep(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self._states = args[0] if args else next(iter(kwargs.values()))

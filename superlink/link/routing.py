@@ -1,0 +1,207 @@
+"""Routing tokens <-> ids <-> decoders: expand text, escape text, find routes, group calls."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from ..errors import PluginConflictError, RoutingError
+from ..interfaces import Call, Message, Route
+
+__all__ = ["PHRASE_MARKS", "Binding", "ParsedText", "RoutingVocabulary"]
+
+PHRASE_MARKS = ("<p>", "</p>")
+_GUARD = "\u2060"  # word joiner: invisible, and it keeps a control string from being one token
+
+
+@dataclass(frozen=True)
+class Binding:
+    """One routing token bound to a decoder, for one model."""
+
+    token: str
+    """The routing token."""
+    decoder: str
+    """Name of the decoder that it calls."""
+    bank: str
+    """Name of the query bank behind it."""
+    num_queries: int
+    """Slots behind each occurrence."""
+    needs_image: bool = True
+    """Whether a call without an image cannot be served."""
+
+
+@dataclass(frozen=True)
+class ParsedText:
+    """A message taken apart."""
+
+    text: str
+    """What a user sees: without routing tokens, phrase marks and special tokens."""
+    routes: tuple[tuple[str, str, tuple[int, int]], ...]
+    """(token, phrase, span in `text`) of each route."""
+
+
+class RoutingVocabulary:
+    """The control tokens of one model.
+
+    `tokens` lists them in the order of the link's rows: phrase marks and routing tokens, which
+    have logits, then the slots of each bank, which have none.
+
+    Args:
+        bindings: One for each routing token.
+        special_tokens: Control strings of the backbone, escaped in what users type.
+    """
+
+    def __init__(self, bindings: Iterable[Binding], special_tokens: Iterable[str] = ()) -> None:
+        self.bindings: dict[str, Binding] = {}
+        for binding in bindings:
+            if taken := self.bindings.get(binding.token):
+                raise PluginConflictError(
+                    f"A routing token calls one decoder. Received: {binding.token} for "
+                    f"{taken.decoder!r} and {binding.decoder!r}. Bind one of them to another of "
+                    "its tokens, or leave one out."
+                )
+            self.bindings[binding.token] = binding
+        self.banks = _bank_sizes(self.bindings.values())
+        self.controls = (*PHRASE_MARKS, *self.bindings)
+        self.slots = {
+            bank: tuple(f"<|{bank}_{i}|>" for i in range(size)) for bank, size in self.banks.items()
+        }
+        self.tokens = (*self.controls, *(slot for bank in self.slots.values() for slot in bank))
+        self.ids: dict[str, int] = {}
+        specials = {token for token in special_tokens if len(token) > 1}
+        strings = sorted({*specials, *self.tokens, "<region>"}, key=len, reverse=True)
+        self._control = re.compile(
+            "|".join(f"{re.escape(s[0])}({_GUARD}*){re.escape(s[1:])}" for s in strings)
+        )
+        self._routing = re.compile("|".join(map(re.escape, self.bindings)) or r"(?!)")
+        self._hidden = specials - {*self.bindings, *PHRASE_MARKS}
+        pieces = "|".join(map(re.escape, (*self.controls, *self._hidden)))
+        self._pieces = re.compile(f"({pieces})")
+
+    def bind_ids(self, ids: Sequence[int]) -> None:
+        """Tell the ids that the tokenizer gave to `tokens`."""
+        self.ids = dict(zip(self.tokens, ids, strict=True))
+        self._bindings_by_id = {self.ids[token]: b for token, b in self.bindings.items()}
+
+    def binding_of(self, token_id: int) -> Binding | None:
+        """The binding of a routing token's id; None for any other id."""
+        return self._bindings_by_id.get(token_id)
+
+    def slot_ids(self, binding: Binding) -> list[int]:
+        """The ids that follow the token of `binding`."""
+        return [self.ids[slot] for slot in self.slots[binding.bank]]
+
+    def expand(self, text: str) -> str:
+        """Put its slots behind each routing token."""
+        return self._routing.sub(
+            lambda m: m.group() + "".join(self.slots[self.bindings[m.group()].bank]), text
+        )
+
+    def escape(self, text: str) -> str:
+        """Make every control string in `text` harmless, so that `unescape` gives `text` back."""
+        return self._control.sub(lambda m: m.group()[0] + _GUARD + m.group()[1:], text)
+
+    def unescape(self, text: str) -> str:
+        """Undo `escape`."""
+        return self._control.sub(lambda m: m.group()[0] + m.group()[1:].removeprefix(_GUARD), text)
+
+    def parse(self, text: str) -> ParsedText:
+        """Take a message of the assistant apart; slots must not be in it."""
+        visible, routes = "", []
+        start, phrase = None, None  # of the phrase that is open, of the one that just closed
+        for piece in self._pieces.split(text):
+            if piece == PHRASE_MARKS[0]:
+                start, phrase = len(visible), None
+            elif piece == PHRASE_MARKS[1]:
+                phrase = None if start is None else (start, len(visible))
+                start = None
+            elif piece in self.bindings:
+                span = phrase or (len(visible), len(visible))
+                routes.append((piece, visible[slice(*span)], span))
+                # the phrase stays: `<p>a dog</p>[DET][SEG]` is one phrase with two routes
+            elif piece and piece not in self._hidden:
+                visible += piece
+                phrase = None
+        return ParsedText(visible, tuple(_stripped(visible, *route) for route in routes))
+
+    def is_trusted(self, message: Message) -> bool:
+        """Whether control strings in a message are meant as such."""
+        return message.role == "assistant" or message.allow_control
+
+    def locate(self, row: int, messages: Sequence[Message], ids: Tensor) -> list[Route]:
+        """The routes of one sample with their positions in its `ids` (T,).
+
+        Raises:
+            RoutingError: The ids do not hold the routes of the text, each with its slots.
+        """
+        parsed = [
+            (turn, *route)
+            for turn, message in enumerate(messages)
+            if self.is_trusted(message)
+            for route in self.parse(message.text).routes
+        ]
+        row_ids = ids.tolist()
+        found = [position for position, i in enumerate(row_ids) if i in self._bindings_by_id]
+        expected = [self.ids[token] for _, token, _, _ in parsed]
+        if [row_ids[position] for position in found] != expected:
+            raise RoutingError(
+                "The tokenizer did not keep the routing tokens of a sample. Expected "
+                f"{[token for _, token, _, _ in parsed]}, received ids "
+                f"{[row_ids[position] for position in found]} at {found}. Check that the chat "
+                "template repeats each message once and as it is."
+            )
+        for position in found:
+            slots = self.slot_ids(self._bindings_by_id[row_ids[position]])
+            if row_ids[position + 1 : position + 1 + len(slots)] != slots:
+                raise RoutingError(
+                    f"Expected {len(slots)} slots behind the routing token at position {position}. "
+                    f"Received: {row_ids[position : position + 1 + len(slots)]}"
+                )
+        return [
+            Route(row, turn, token, phrase, span, position)
+            for (turn, token, phrase, span), position in zip(parsed, found, strict=True)
+        ]
+
+    def group(self, routes: Sequence[Route], messages: Sequence[Sequence[Message]]) -> list[Call]:
+        """The calls of a batch: routes of one turn of one sample with one token, in text order."""
+        groups: dict[tuple[int, int, str], list[int]] = {}
+        for index, route in enumerate(routes):
+            groups.setdefault((route.row, route.turn, route.token), []).append(index)
+        return [
+            Call(
+                row=row,
+                turn=turn,
+                decoder=self.bindings[token].decoder,
+                routes=tuple(indices),
+                image=_last_image(messages[row][: turn + 1]),
+            )
+            for (row, turn, token), indices in groups.items()
+        ]
+
+
+def _bank_sizes(bindings: Iterable[Binding]) -> Mapping[str, int]:
+    sizes: dict[str, int] = {}
+    for binding in bindings:
+        if sizes.setdefault(binding.bank, binding.num_queries) != binding.num_queries:
+            raise RoutingError(
+                f"Decoders that share the query bank {binding.bank!r} need the same num_queries. "
+                f"Received: {sizes[binding.bank]} and {binding.num_queries}"
+            )
+    return sizes
+
+
+def _stripped(
+    visible: str, token: str, phrase: str, span: tuple[int, int]
+) -> tuple[str, str, tuple[int, int]]:
+    """A route whose phrase does not begin or end with blanks."""
+    start = span[0] + len(phrase) - len(phrase.lstrip())
+    text = phrase.strip()
+    return (token, text, (start, start + len(text))) if text else (token, "", (span[1], span[1]))
+
+
+def _last_image(messages: Sequence[Message]) -> int | None:
+    count = sum(message.num_images for message in messages)
+    return count - 1 if count else None

@@ -1,0 +1,283 @@
+"""LinkedModel: a backbone, a link and decoders, joined; one forward for training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .interfaces import (
+    IMAGE,
+    Backbone,
+    Call,
+    DecoderInputs,
+    DecoderSpec,
+    ImageFeatures,
+    LinkedQueries,
+    LossTerm,
+    Message,
+    Route,
+    SuperLinkOutput,
+    TaskDecoder,
+)
+from .link import (
+    Binding,
+    Connector,
+    LinkHooks,
+    Processor,
+    RoutingVocabulary,
+    SuperLinkQueries,
+    module_key,
+)
+from .link.processing import IGNORE
+
+__all__ = ["BoundDecoder", "LinkedModel", "Origin", "to_device"]
+
+
+@dataclass(frozen=True)
+class BoundDecoder:
+    """A decoder with what binds it to one model."""
+
+    spec: DecoderSpec
+    """What the plugin declares."""
+    decoder: TaskDecoder
+    """The module."""
+    tokens: tuple[str, ...]
+    """The routing tokens that call it in this model."""
+    num_queries: int
+    """Super-link queries behind each of them."""
+    config: Mapping[str, Any] = field(default_factory=dict)
+    """The plain config that it was built from."""
+    loss_weight: float = 1.0
+    """Factor of its losses in the sum."""
+    distribution: tuple[str, str] = ("", "")
+    """Name and version of the distribution that it comes from; empty where it has none."""
+
+    def bindings(self) -> list[Binding]:
+        """One binding for each of its tokens."""
+        spec = self.spec
+        return [
+            Binding(token, spec.name, spec.bank(token), self.num_queries, spec.needs_image)
+            for token in self.tokens
+        ]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a backbone comes from, so that a checkpoint need not hold it."""
+
+    name: str
+    """Name of its spec; empty for an object that was handed in."""
+    config: Mapping[str, Any]
+    """The plain config that it was built from."""
+    fingerprint: str
+    """Of its weights as they came; see `superlink.checkpoint.fingerprint`."""
+
+
+class LinkedModel(nn.Module):
+    """A multimodal LLM linked to task decoders.
+
+    Args:
+        backbone: The multimodal LLM.
+        decoders: The decoders, each with the tokens that call it.
+        origin: Where the backbone comes from; None where nobody could load it again.
+        init_std: Spread of the queries' first values.
+        max_length: Training samples with more tokens are dropped.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        decoders: Sequence[BoundDecoder],
+        *,
+        origin: Origin | None = None,
+        init_std: float = 0.02,
+        max_length: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.origin = origin
+        self.bound = {bound.spec.name: bound for bound in decoders}
+        bindings = [binding for bound in decoders for binding in bound.bindings()]
+        self.vocabulary = RoutingVocabulary(bindings, backbone.special_tokens())
+        ids = backbone.add_tokens(self.vocabulary.tokens)
+        self.vocabulary.bind_ids(ids)
+
+        embeddings, head = backbone.embedding_modules(), backbone.output_head()
+        num_controls = len(self.vocabulary.controls)
+        self.queries = SuperLinkQueries(
+            num_controls,
+            self.vocabulary.banks,
+            backbone.hidden_size,
+            tied=head.weight is embeddings[0].weight,
+            init_std=init_std,
+        )
+        self.queries.start_from(_weight(embeddings[0]), _weight(head))
+        self.decoders = nn.ModuleDict({module_key(n): b.decoder for n, b in self.bound.items()})
+        self.connectors = nn.ModuleDict(self._build_connectors())
+        self.hooks = LinkHooks(self.queries, ids, num_controls, backbone.vocab_size)
+        self.hooks.attach(embeddings, head)
+        by_name = {name: bound.decoder for name, bound in self.bound.items()}
+        self.processor = Processor(backbone, self.vocabulary, by_name, max_length)
+        self.stop_gradient = False
+        self.idle = False
+        self.lm_weight = 1.0
+
+    def _build_connectors(self) -> dict[str, nn.Module]:
+        """One connector for each query bank."""
+        connectors: dict[str, nn.Module] = {}
+        size = self.backbone.hidden_size
+        for token, binding in self.vocabulary.bindings.items():
+            decoder = self.bound[binding.decoder].decoder
+            key = module_key(binding.bank)
+            if key not in connectors:
+                own = decoder.build_connector(size, token)
+                connectors[key] = own or Connector(size, decoder.cond_size, decoder.pooling)
+        return connectors
+
+    @property
+    def device(self) -> torch.device:
+        """Where the queries live."""
+        return self.queries.tokens.device
+
+    def detach_link(self) -> Backbone:
+        """Take the link off and give the backbone back as it was."""
+        self.hooks.detach()
+        return self.backbone
+
+    def forward(
+        self,
+        inputs: Mapping[str, Tensor],
+        labels: Tensor | None = None,
+        routes: Sequence[Route] = (),
+        calls: Sequence[Call] = (),
+        decoder_inputs: Mapping[str, DecoderInputs] | None = None,
+        **ignored: Any,
+    ) -> SuperLinkOutput:
+        """One training forward on a batch of the processor.
+
+        Decoders without inputs in the batch are linked but not run. With `idle` set, decoders that
+        the batch does not call run a minimal call with weight 0, so that every rank takes part in
+        every collective.
+        """
+        decoder_inputs = decoder_inputs or {}
+        features = self.image_features(inputs, decoder_inputs)
+        out = self.backbone(inputs, image_features=features)
+        losses: dict[str, LossTerm] = {}
+        if labels is not None:
+            losses["lm"] = _language_loss(out.logits, labels)
+        links = {}
+        for name, bound in self.bound.items():
+            mine = [call for call in calls if call.decoder == name]
+            if mine:
+                states = self._gather(out.last_hidden_state, routes, mine, bound.num_queries)
+                links[name] = self.link(name, [routes[i] for c in mine for i in c.routes], states)
+            if name in decoder_inputs:
+                batch = self.with_features(decoder_inputs[name], features)
+                terms = bound.decoder(links[name], batch, mode="loss")
+                losses |= {f"{name}/{key}": term for key, term in terms.items()}
+            elif self.idle:
+                losses[f"{name}/idle"] = self._idle_loss(name, out.last_hidden_state)
+        return SuperLinkOutput(self._total(losses), losses, out.logits, links)
+
+    def link(self, name: str, routes: Sequence[Route], states: Tensor) -> LinkedQueries:
+        """Turn states (R, Q, hidden_size) of a decoder's routes into its condition."""
+        if self.stop_gradient:
+            states = states.detach()
+        banks = [self.vocabulary.bindings[route.token].bank for route in routes]
+        parts, order = [], []
+        for bank in dict.fromkeys(banks):
+            mine = [i for i, other in enumerate(banks) if other == bank]
+            parts.append(self.connectors[module_key(bank)](states[mine]))
+            order += mine
+        back = torch.tensor(order, device=states.device).argsort()
+        keys = [(route.row, route.turn, route.token) for route in routes]
+        call_index = {key: i for i, key in enumerate(dict.fromkeys(keys))}
+        return LinkedQueries(
+            states=torch.cat(parts)[back],
+            calls=torch.tensor([call_index[key] for key in keys], device=states.device),
+            tokens=tuple(route.token for route in routes),
+            phrases=tuple(route.phrase for route in routes),
+            num_calls=len(call_index),
+        )
+
+    def _gather(
+        self, hidden: Tensor, routes: Sequence[Route], calls: Sequence[Call], num_queries: int
+    ) -> Tensor:
+        """The last hidden states of the slots of `calls`, (R, Q, hidden_size)."""
+        order = [index for call in calls for index in call.routes]
+        rows = torch.tensor([routes[i].row for i in order], device=hidden.device)
+        first = torch.tensor([routes[i].position + 1 for i in order], device=hidden.device)
+        columns = first[:, None] + torch.arange(num_queries, device=hidden.device)
+        return hidden[rows[:, None], columns]
+
+    def image_features(
+        self, inputs: Mapping[str, Tensor], decoders: Mapping[str, Any] | Sequence[str]
+    ) -> ImageFeatures | None:
+        """Run the image encoder of the backbone once, where one of `decoders` shares it."""
+        wanted = any(self.bound[name].decoder.uses_image_features for name in decoders)
+        return self.backbone.image_features(inputs) if wanted else None
+
+    def with_features(self, batch: DecoderInputs, features: ImageFeatures | None) -> DecoderInputs:
+        """Give each call of `batch` the maps of its image."""
+        if features is None or not batch["image_index"].numel():
+            return batch
+        index = batch["image_index"]
+        return DecoderInputs(batch, image_features=tuple(m[index] for m in features.maps))
+
+    def _idle_loss(self, name: str, hidden: Tensor) -> LossTerm:
+        """A minimal call of a decoder that the batch does not use, with weight 0."""
+        bound = self.bound[name]
+        call = bound.decoder.dummy_call()
+        batch = bound.decoder.collate([bound.decoder.prepare(call, training=True)])
+        batch["image_index"] = torch.zeros(1, dtype=torch.long)
+        features = None
+        if bound.decoder.uses_image_features and call.image is not None:
+            text = self.backbone.render([Message("user", (IMAGE,))])
+            inputs = self.backbone.encode([text], [[call.image]])
+            features = self.backbone.image_features(to_device(inputs, self.device))
+        batch = self.with_features(to_device(batch, self.device), features)
+        states = hidden.new_zeros(1, bound.num_queries, hidden.shape[-1])
+        states = states + 0.0 * self.queries.input_rows().sum()
+        links = self.link(name, [Route(0, 0, bound.tokens[0])], states)
+        terms = bound.decoder(links, batch, mode="loss")
+        total = torch.stack([value for value, _ in terms.values()]).sum()
+        for token in bound.tokens[1:]:  # their connectors may be others
+            total = total + self.link(name, [Route(0, 0, token)], states).states.sum()
+        return 0.0 * total, 1.0
+
+    def _total(self, losses: Mapping[str, LossTerm]) -> Tensor:
+        total = torch.zeros((), device=self.device)
+        for key, (value, count) in losses.items():
+            name = key.split("/")[0]
+            weight = self.lm_weight if key == "lm" else self.bound[name].loss_weight
+            total = total + weight * value / torch.as_tensor(count).clamp(min=1)
+        return total
+
+
+def _language_loss(logits: Tensor, labels: Tensor) -> LossTerm:
+    """Next-token cross entropy as (sum, count)."""
+    targets = labels[:, 1:].flatten()
+    total = nn.functional.cross_entropy(
+        logits[:, :-1].flatten(0, 1).float(), targets, ignore_index=IGNORE, reduction="sum"
+    )
+    return total, (targets != IGNORE).sum()
+
+
+def _weight(module: nn.Module) -> Tensor:
+    return module.get_parameter("weight")
+
+
+def to_device(value: Any, device: torch.device) -> Any:
+    """`value` with every tensor inside of it on `device`."""
+    if isinstance(value, Tensor):
+        return value.to(device)
+    if isinstance(value, Mapping):
+        moved = {key: to_device(item, device) for key, item in value.items()}
+        return DecoderInputs(moved) if isinstance(value, DecoderInputs) else moved
+    if isinstance(value, list | tuple):
+        return type(value)(to_device(item, device) for item in value)
+    return value

@@ -1,0 +1,91 @@
+"""From a prompt to a sample, and from what the LLM wrote to what a user reads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from PIL import Image
+from torch import Tensor
+
+from .errors import InputError
+from .interfaces import (
+    IMAGE,
+    Call,
+    ImagePart,
+    Message,
+    Prediction,
+    Reply,
+    Route,
+    RouteFailure,
+    Sample,
+)
+
+__all__ = ["Answers", "build_reply", "sample_from_prompt"]
+
+
+@dataclass
+class Answers:
+    """What the LLM wrote for a batch, generated or forced."""
+
+    texts: list[str] = field(default_factory=list)
+    """What a user reads, for each row."""
+    raws: list[str] = field(default_factory=list)
+    """What the LLM wrote, for each row."""
+    routes: list[Route] = field(default_factory=list)
+    """The routes of all rows."""
+    states: list[Tensor] = field(default_factory=list)
+    """(Q, C) for each route."""
+
+
+def sample_from_prompt(
+    prompt: str,
+    images: Sequence[Image.Image] = (),
+    *,
+    answer: str | None = None,
+    allow_control: bool = False,
+) -> Sample:
+    """A conversation of one question, its images first.
+
+    Args:
+        prompt: What the user asks.
+        images: What the question is about.
+        answer: The answer template of forced routing, as `<p>apple</p>[DET]`.
+        allow_control: Whether routing tokens in `prompt` are meant as such.
+    """
+    if not prompt.strip():
+        raise InputError(
+            f"Expected a prompt that asks something, such as 'Find: apple'. Received: {prompt!r}"
+        )
+    parts: tuple[str | ImagePart, ...] = (*[IMAGE] * len(images), prompt)
+    messages = [Message("user", parts, allow_control=allow_control)]
+    if answer is not None:
+        messages.append(Message("assistant", answer))
+    return Sample(tuple(messages), tuple(images), key=prompt)
+
+
+def build_reply(
+    row: int,
+    answers: Answers,
+    served: Sequence[tuple[Call, Prediction]],
+    failures: Sequence[RouteFailure],
+) -> Reply:
+    """The reply of one row of a batch; its calls count the routes of this reply alone."""
+    mine = [index for index, route in enumerate(answers.routes) if route.row == row]
+    local = {index: i for i, index in enumerate(mine)}
+
+    def own(call: Call) -> Call:
+        return replace(call, row=0, routes=tuple(local[index] for index in call.routes))
+
+    return Reply(
+        text=answers.texts[row],
+        raw=answers.raws[row],
+        routes=tuple(replace(answers.routes[index], row=0) for index in mine),
+        calls=tuple(own(call) for call, _ in served if call.row == row),
+        predictions=tuple(prediction for call, prediction in served if call.row == row),
+        failures=tuple(
+            RouteFailure(own(failure.call), failure.reason)
+            for failure in failures
+            if failure.call.row == row
+        ),
+    )
