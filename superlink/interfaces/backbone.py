@@ -56,6 +56,10 @@ class Backbone(nn.Module, ABC):
         `attention_mask` (B, T), pixels."""
 
     @abstractmethod
+    def tokenize(self, text: str) -> list[int]:
+        """The ids of a piece of text, nothing added."""
+
+    @abstractmethod
     def decode(self, ids: Sequence[int]) -> str:
         """The text of `ids`, special tokens included."""
 

@@ -66,7 +66,7 @@ class DecoderSpec:
         for token in self.routing_tokens:
             if not _TOKEN.fullmatch(token):
                 raise ConfigError(
-                    "A routing token is capitals, digits and underscores in square brackets: [DET]. "
+                    "A routing token is capitals, digits and underscores in brackets: [DET]. "
                     f"Received: token={token!r} in decoder {self.name!r}"
                 )
         if self.num_queries < 1:

@@ -1,0 +1,46 @@
+"""The words of the built-in scenes: captions, sizes and positions."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+__all__ = ["describe_names", "position_word", "size_word"]
+
+_NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+_PLURALS = {"person": "people", "fish": "fish"}
+_POSITIONS = (
+    ("top left", "top", "top right"),
+    ("left", "middle", "right"),
+    ("bottom left", "bottom", "bottom right"),
+)
+
+
+def describe_names(names: Sequence[str]) -> str:
+    """A caption that counts: `a picture of two dogs and an apple`, in the order of the names."""
+    counts = Counter(names)
+    if not counts:
+        return "a picture of nothing in particular"
+    *front, last = (_counted(name, count) for name, count in counts.items())
+    return "a picture of " + (f"{', '.join(front)} and {last}" if front else last)
+
+
+def _counted(name: str, count: int) -> str:
+    if count == 1:
+        return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
+    plural = name + ("es" if name.endswith(("s", "sh", "ch", "x")) else "s")
+    number = _NUMBERS[count] if count < len(_NUMBERS) else str(count)
+    return f"{number} {_PLURALS.get(name, plural)}"
+
+
+def size_word(share: float) -> str:
+    """`small`, `medium` or `large` for an object that covers `share` of its image."""
+    return "small" if share < 0.04 else "medium" if share < 0.09 else "large"
+
+
+def position_word(bbox: tuple[float, float, float, float], width: int, height: int) -> str:
+    """Which ninth of the image the middle of a box lies in: `top left`, `middle`, `right`."""
+    x1, y1, x2, y2 = bbox
+    column = min(2, int(1.5 * (x1 + x2) / width))
+    row = min(2, int(1.5 * (y1 + y2) / height))
+    return _POSITIONS[row][column]

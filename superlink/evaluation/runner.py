@@ -1,0 +1,63 @@
+"""Let a model answer a set of samples, and measure the replies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Literal, Protocol
+
+from rich.progress import track
+
+from ..interfaces import Reply, Sample
+from .evaluator import Evaluator
+
+__all__ = ["Answering", "evaluate"]
+
+
+class Answering(Protocol):
+    """What is evaluated: a `SuperLinkModel`, or anything that answers like one."""
+
+    def answer(
+        self, samples: Sequence[Sample], routing: Literal["generated", "forced"] = "generated"
+    ) -> list[Reply]:
+        """One reply for each sample."""
+
+
+def evaluate(
+    model: Answering,
+    samples: Sequence[Sample],
+    evaluator: Evaluator,
+    routing: Literal["generated", "forced"],
+    *,
+    batch_size: int = 16,
+    progress: bool = True,
+) -> dict[str, float]:
+    """Measure a model.
+
+    Args:
+        model: What answers.
+        samples: With targets; each ends with the answer template.
+        evaluator: What measures; it may have seen other samples before.
+        routing: `generated` hides the answer template, and the LLM writes its own; `forced` gives
+            it, so that the decoders are measured alone.
+        batch_size: Samples answered together.
+        progress: Whether to show a bar.
+    """
+    starts = range(0, len(samples), batch_size)
+    steps: Iterable[int] = starts
+    if progress:
+        steps = track(starts, description=f"evaluating, {routing} routing")
+    for start in steps:
+        batch = [samples[i] for i in range(start, min(start + batch_size, len(samples)))]
+        asked = batch if routing == "forced" else [_question(sample) for sample in batch]
+        replies = model.answer(asked, routing)
+        for sample, reply in zip(batch, replies, strict=True):
+            evaluator.update(sample, reply)
+    return evaluator.compute()
+
+
+def _question(sample: Sample) -> Sample:
+    """The sample up to its last answer, without the targets."""
+    last = max(i for i, message in enumerate(sample.messages) if message.role == "assistant")
+    kept = sample.messages[:last]
+    images = sum(message.num_images for message in kept)
+    return Sample(kept, sample.images[:images], sample.geometries[:images], key=sample.key)
