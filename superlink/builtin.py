@@ -1,0 +1,33 @@
+"""What superlink itself offers, declared through the hooks that every plugin uses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from .interfaces import BackboneSpec, TaskSpec
+from .registry import hookimpl
+from .tasks.specs import CLASS_LIST, DETECTION
+
+__all__ = ["superlink_backbones", "superlink_tasks"]
+
+
+@hookimpl
+def superlink_tasks() -> Iterator[TaskSpec]:
+    """The tasks below `superlink.tasks`."""
+    yield DETECTION
+    yield CLASS_LIST
+
+
+@hookimpl
+def superlink_backbones() -> Iterator[BackboneSpec]:
+    """The backbones below `superlink.backbones`."""
+    yield BackboneSpec(
+        name="tiny_llava",
+        factory="superlink.backbones.tiny_llava:build_tiny_llava",
+        config_class="superlink.backbones.tiny_llava:TinyLlavaConfig",
+    )
+    yield BackboneSpec(
+        name="transformers",
+        factory="superlink.backbones.transformers:build_backbone",
+        config_class="superlink.backbones.transformers:TransformersConfig",
+    )

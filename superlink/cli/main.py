@@ -1,0 +1,66 @@
+"""The command `superlink`: knows its commands by name, and imports only the one that runs."""
+
+from __future__ import annotations
+
+from importlib import import_module, metadata
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from .output import errors_as_panels, stdout
+
+__all__ = ["app"]
+
+COMMANDS = {
+    "demo": "Train a tiny model on built-in scenes, measure it, and write a report.",
+    "train": "Train a recipe; a run that was stopped goes on where it was.",
+    "predict": "Ask a model about a picture.",
+    "plugins": "Show the installed decoders, tasks and backbones, and what fails.",
+}
+"""Command to its line in the help. `new-decoder` is the `app`, a `typer.Typer`, of the module
+`new_decoder` beside this one."""
+
+
+class LazyGroup(TyperGroup):
+    """A group whose commands are imported when they run, so that the help costs nothing."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        for name, line in COMMANDS.items():
+            self.add_command(TyperCommand(name, help=line))
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Put the command itself in the place of its line."""
+        name, command, rest = super().resolve_command(ctx, args)
+        if command is not None and name in COMMANDS:
+            module = import_module(f"{__package__}.{name.replace('-', '_')}")
+            command = typer.main.get_command(module.app)
+        return name, command, rest
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command; every error of superlink becomes a panel here."""
+        with errors_as_panels(ctx.params.get("traceback", False)):
+            return super().invoke(ctx)
+
+
+app = typer.Typer(cls=LazyGroup, no_args_is_help=True, pretty_exceptions_show_locals=False)
+
+
+def _print_version(value: bool) -> None:
+    if value:
+        stdout.print(f"superlink {metadata.version('superlink')}", highlight=False)
+        raise typer.Exit
+
+
+@app.callback()
+def superlink(
+    traceback: Annotated[
+        bool, typer.Option("--traceback", help="Show where an error comes from.")
+    ] = False,
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Show the version.", callback=_print_version, is_eager=True),
+    ] = False,
+) -> None:
+    """Link any multimodal LLM to task decoders."""
