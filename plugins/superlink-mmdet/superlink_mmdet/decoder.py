@@ -1,0 +1,187 @@
+"""The task decoder `mmdet.grounding_dino`: routes and an image in, boxes out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from superlink.errors import InputError
+from superlink.interfaces import (
+    CallInput,
+    DecoderInputs,
+    Geometry,
+    LinkedQueries,
+    LossTerm,
+    Prediction,
+    TaskDecoder,
+)
+
+from .config import GroundingDinoConfig
+from .denoising import noise_seed
+from .detector import LinkGroundingDINO
+from .library import DetDataSample
+from .predictions import instances
+from .samples import (
+    canvas_of,
+    data_sample,
+    image_tensor,
+    instance_targets,
+    set_targets,
+    stream_size,
+)
+
+__all__ = ["GroundingDinoDecoder"]
+
+
+class GroundingDinoDecoder(TaskDecoder):
+    """Finds, for each route of a call, its instances in the image of the call.
+
+    Targets: `bboxes` (N, 4) in pixels of the original image, `labels` (N,) indices of routes.
+    Other keys are ignored. It computes in float32, whatever precision the LLM runs in.
+    """
+
+    pooling: ClassVar[Literal["mean", "attention", "none"]] = "mean"
+    draws: Tensor
+
+    def __init__(self, config: GroundingDinoConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.cond_size = config.embed_dims
+        self.uses_image_features = config.shared_features
+        self.detector = LinkGroundingDINO(config)
+        self.detector.init_weights()
+        # How often noise was drawn; saved with the weights, so that a resumed run goes on.
+        self.register_buffer("draws", torch.zeros((), dtype=torch.long))
+
+    def prepare(self, call: CallInput, *, training: bool) -> dict[str, Any]:
+        """Resize and normalise the image, and bring the targets to its pixels.
+
+        Returns:
+            `geometry` and `key`; `image` (3, H, W) unless the features are shared; `bboxes` (N, 4)
+            in pixels of the stream and `labels` (N,) where the call has a target.
+
+        Raises:
+            InputError: There is no image, no target to train on, or one that cannot be used.
+        """
+        if call.image is None or call.geometry is None:
+            raise InputError(f"Detection needs an image. Received: none, key={call.key!r}")
+        if training and call.target is None:
+            raise InputError(
+                f"Training needs a target, which may be empty. Received: None, key={call.key!r}"
+            )
+        if len(call.tokens) > self.config.max_routes:
+            raise InputError(
+                f"A call may have {self.config.max_routes} routes: raise max_routes in the "
+                f"decoder's config. Received: {len(call.tokens)} routes, key={call.key!r}"
+            )
+        size = stream_size((call.image.height, call.image.width), self.config)
+        geometry = call.geometry.resized(size)
+        item: dict[str, Any] = {"geometry": geometry, "key": call.key}
+        if not self.config.shared_features:
+            item["image"] = image_tensor(call.image, size, self.config)
+        if call.target is not None:
+            item["bboxes"], item["labels"] = instance_targets(call, geometry)
+        return item
+
+    def loss(self, links: LinkedQueries, inputs: DecoderInputs) -> dict[str, LossTerm]:
+        """Match predictions and targets, and sum their differences.
+
+        Returns:
+            `loss_cls`, `loss_bbox` and `loss_iou` summed over the layers, those of the encoder's
+            proposals (`enc_`) and, while training, of denoising (`dn_`); the count is the number of
+            targets.
+        """
+        if "labels" not in inputs:
+            raise InputError("A loss needs calls with targets. Received: calls without any")
+        with torch.autocast(links.states.device.type, enabled=False):
+            head_inputs, samples = self._forward(links, inputs, with_targets=True)
+            losses = self.detector.bbox_head.loss(**head_inputs, batch_data_samples=samples)
+        count = float(sum(len(labels) for labels in inputs["labels"]))
+        sums: dict[str, Tensor] = {}
+        for name, value in losses.items():
+            name = name.rpartition(".")[2]  # "d0.loss_cls" is a lower layer's loss_cls
+            sums[name] = sums[name] + value if name in sums else value
+        return {name: (value, count) for name, value in sums.items()}
+
+    @torch.no_grad()
+    def predict(self, links: LinkedQueries, inputs: DecoderInputs) -> list[Prediction]:
+        """One prediction for each call, on the host, in pixels of the original image."""
+        with torch.autocast(links.states.device.type, enabled=False):
+            head_inputs, _ = self._forward(links, inputs, with_targets=False)
+            logits, boxes = self.detector.bbox_head(**head_inputs)
+        logits, boxes = logits[-1].cpu(), boxes[-1].cpu()  # of the last layer
+        return [
+            instances(
+                logits[index, :, :num_routes],
+                boxes[index],
+                inputs["geometry"][index],
+                links.phrases_of(index),
+                self.config,
+            )
+            for index, num_routes in enumerate(links.counts().tolist())
+        ]
+
+    def dummy_call(self) -> CallInput:
+        """A grey image with one box."""
+        height, width = self.config.image_size
+        return CallInput(
+            image=Image.new("RGB", (width, height), "grey"),
+            geometry=Geometry.identity((height, width)),
+            target={"bboxes": [[0.0, 0.0, width / 2, height / 2]], "labels": [0]},
+            tokens=("[DET]",),
+            phrases=("object",),
+            key="dummy",
+        )
+
+    @property
+    def _draws_noise(self) -> bool:
+        return self.training and self.detector.denoise
+
+    def _forward(
+        self, links: LinkedQueries, inputs: DecoderInputs, *, with_targets: bool
+    ) -> tuple[dict[str, Any], list[DetDataSample]]:
+        """What the box head wants, and the data samples of the batch."""
+        states, mask = links.padded()
+        if not mask.any(1).all():
+            raise InputError(
+                f"Every call needs at least one route. Received: counts={links.counts().tolist()}"
+            )
+        weight = self.detector.text_feat_map.weight
+        samples = self._samples(inputs)
+        if with_targets:
+            self._set_targets(samples, inputs, mask)
+        features = self._features(inputs, weight)
+        return self.detector.forward_links(features, states.to(weight), mask, samples), samples
+
+    def _features(self, inputs: DecoderInputs, weight: Tensor) -> tuple[Tensor, ...]:
+        if not self.config.shared_features:
+            return self.detector.image_features([image.to(weight) for image in inputs["image"]])
+        maps = inputs.get("image_features") or ()
+        channels = tuple(one.shape[1] for one in maps)
+        if channels != self.config.in_channels:
+            raise InputError(
+                "shared_features needs the maps of the LLM's image encoder, with the channels "
+                f"in_channels={self.config.in_channels}. Received: channels={channels}"
+            )
+        return self.detector.neck(tuple(one.to(weight) for one in maps))
+
+    def _samples(self, inputs: DecoderInputs) -> list[DetDataSample]:
+        geometries: Sequence[Geometry] = inputs["geometry"]
+        canvas = canvas_of(geometries)
+        return [data_sample(geometry, canvas) for geometry in geometries]
+
+    def _set_targets(
+        self, samples: Sequence[DetDataSample], inputs: DecoderInputs, mask: Tensor
+    ) -> None:
+        """Give the samples their targets and, for denoising, the seeds of their noise."""
+        draw = int(self.draws)
+        self.draws += self._draws_noise
+        for index, (sample, key) in enumerate(zip(samples, inputs["key"], strict=True)):
+            bboxes = inputs["bboxes"][index].to(mask.device)
+            labels = inputs["labels"][index].to(mask.device)
+            set_targets(sample, bboxes, labels, mask[index], self.config.max_routes)
+            sample.set_metainfo({"noise_seed": noise_seed(key, draw)})
