@@ -1,0 +1,63 @@
+"""Tests are offline and leave the other core alone."""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+from typing import Any
+
+import pytest
+
+# Read at import by torch and by huggingface_hub, and inherited by the processes that tests start.
+os.environ.update(
+    OMP_NUM_THREADS="1",
+    TOKENIZERS_PARALLELISM="false",
+    HF_HUB_OFFLINE="1",
+    TRANSFORMERS_OFFLINE="1",
+    HF_DATASETS_OFFLINE="1",
+    HF_HUB_DISABLE_TELEMETRY="1",
+    MPLBACKEND="Agg",
+)
+
+LOCAL_HOSTS = {None, "", "localhost", "127.0.0.1", "::1", "0.0.0.0", "::"}
+
+
+class NetworkRefused(RuntimeError):
+    """A test tried to leave the machine."""
+
+
+def refuse_network(event: str, arguments: tuple[Any, ...]) -> None:
+    """Audit hook: sockets reach this machine only, whichever library opens them."""
+    if event == "socket.connect" and isinstance(arguments[1], tuple):
+        host = arguments[1][0]
+    elif event == "socket.getaddrinfo":
+        host = arguments[0]
+    else:
+        return
+    host = host.decode() if isinstance(host, bytes) else host
+    if host not in LOCAL_HOSTS:
+        raise NetworkRefused(
+            f"Tests run offline. Received: a connection to {host!r}. Use data that the test makes."
+        )
+
+
+def pytest_configure() -> None:
+    """Close the network and hold torch to one thread, for the tests of the plugins too."""
+    import torch
+    from hypothesis import settings
+
+    sys.addaudithook(refuse_network)
+    torch.set_num_threads(1)
+    # Deadlines measure the load of the machine, not the code.
+    settings.register_profile("superlink", deadline=None)
+    settings.load_profile("superlink")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Give every test the same draws, whichever process runs it and whatever ran before."""
+    import torch
+
+    random.seed(0)
+    torch.manual_seed(0)
