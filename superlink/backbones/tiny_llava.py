@@ -41,6 +41,8 @@ class TinyLlavaConfig(BaseModel):
     """Whether EfficientNet starts from ImageNet weights."""
     words: tuple[str, ...] = ()
     """Words, or texts of words, that shall be one token each beside the built-in list."""
+    init_std: float = Field(default=0.06, gt=0)
+    """Spread of the LLM's first weights; narrow models want more than the 0.02 of wide ones."""
     max_length: int = Field(default=1024, ge=64)
     """Positions of the LLM."""
 
@@ -73,6 +75,7 @@ def build_tiny_llava(config: TinyLlavaConfig) -> TransformersBackbone:
         num_attention_heads=config.num_heads,
         num_key_value_heads=config.num_heads,
         max_position_embeddings=config.max_length,
+        initializer_range=config.init_std,
         pad_token_id=tokenizer.pad_token_id,
         bos_token_id=None,
         eos_token_id=tokenizer.eos_token_id,

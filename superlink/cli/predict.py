@@ -1,0 +1,83 @@
+"""`superlink predict`: one question, one reply."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from ..interfaces import InstancePrediction, Reply
+from ..interfaces.images import open_image
+from .output import quiet_libraries, stderr, stdout
+
+__all__ = ["app"]
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def predict(
+    model: Annotated[Path, typer.Argument(help="Checkpoint folder.")],
+    prompt: Annotated[str, typer.Argument(help="What to ask.")],
+    image: Annotated[
+        list[Path] | None, typer.Option(help="Picture to ask about; several are possible.")
+    ] = None,
+    picture: Annotated[Path | None, typer.Option(help="Write the reply as a picture.")] = None,
+    answer: Annotated[
+        str | None,
+        typer.Option(help="Force routes as in this answer template: '<p>apple</p>[DET]'."),
+    ] = None,
+    threshold: Annotated[
+        float, typer.Option(min=0, max=1, help="Lowest score that is shown and drawn.")
+    ] = 0.3,
+    max_new_tokens: Annotated[int, typer.Option(min=1, help="Tokens to write at most.")] = 128,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Fail where a call cannot be served.")
+    ] = False,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of torch.")] = 1,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the whole reply as JSON, and nothing else.")
+    ] = False,
+) -> None:
+    """Ask a model about a picture.
+
+    Example: superlink predict demo/model "Find: apple" --image demo/scene.png --picture out.png
+    """
+    quiet_libraries(threads)
+    from ..build import load  # here, as the help needs none of it
+
+    images = [open_image(path) for path in image or ()]
+    reply = load(model).predict(
+        prompt, images, answer=answer, max_new_tokens=max_new_tokens, strict=strict
+    )
+    if picture is not None and images:
+        from ..visualization import draw_reply
+
+        picture.parent.mkdir(parents=True, exist_ok=True)
+        draw_reply(images[-1], reply, threshold).save(picture)
+    if as_json:
+        typer.echo(json.dumps(reply.to_json(), indent=2))
+        return
+    _show(reply, threshold)
+    if picture is not None and images:
+        stderr.print(f"picture {picture}")
+
+
+def _show(reply: Reply, threshold: float) -> None:
+    stdout.print(Text(reply.text))
+    table = Table("phrase", "score", "x1", "y1", "x2", "y2", box=None, pad_edge=False)
+    for prediction in reply.predictions:
+        if not isinstance(prediction, InstancePrediction):
+            stdout.print_json(data=prediction.to_json())
+            continue
+        for instance in prediction.above(threshold).to_json()["instances"]:
+            corners = [f"{value:.1f}" for value in instance["bbox"]]
+            table.add_row(Text(instance["phrase"]), f"{instance['score']:.2f}", *corners)
+    if table.row_count:
+        stdout.print(table)
+    for failure in reply.failures:
+        stderr.print(Text(f"not served: {failure.reason}", "yellow"))

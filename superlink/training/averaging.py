@@ -1,0 +1,57 @@
+"""A moving average of the weights that a stage trains."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+__all__ = ["MovingAverage"]
+
+
+class MovingAverage(TrainerCallback):
+    """Keeps `average = decay * average + (1 - decay) * weights` after each step.
+
+    Early in a stage the decay is smaller, so that the first weights do not weigh for long.
+
+    Args:
+        model: Its trained parameters are averaged.
+        decay: Between 0 and 1.
+    """
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self.weights = {n: p for n, p in model.named_parameters() if p.requires_grad}
+        self.average = {name: p.detach().clone() for name, p in self.weights.items()}
+
+    @torch.no_grad()
+    def on_step_end(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        **kwargs: Any,
+    ) -> None:
+        """Move the average towards the weights."""
+        step = state.global_step
+        decay = min(self.decay, (1 + step) / (10 + step))
+        weights = [p.detach() for p in self.weights.values()]
+        torch._foreach_lerp_(list(self.average.values()), weights, 1 - decay)
+
+    @torch.no_grad()
+    def apply(self) -> None:
+        """Put the average in place of the weights."""
+        for name, parameter in self.weights.items():
+            parameter.copy_(self.average[name])
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """The average by parameter name."""
+        return {name: value.contiguous() for name, value in self.average.items()}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from a saved average."""
+        for name, value in self.average.items():
+            value.copy_(state[name])

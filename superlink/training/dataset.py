@@ -1,0 +1,85 @@
+"""The samples of a stage as a pure function of (seed, index)."""
+
+from __future__ import annotations
+
+import functools
+import random
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from torch.utils.data import Dataset
+
+from ..errors import ConfigError, InputError
+from ..interfaces import Sample, TaskSpec
+from ..registry import Registry, load_object
+from .recipe import DataChoice
+
+__all__ = ["StageDataset", "open_data"]
+
+Conversation = Callable[..., Sample]
+
+
+class StageDataset(Dataset[Sample]):
+    """As many samples as a stage takes, in the order in which it takes them.
+
+    Each pass over the records has an order and conversations of its own. Nothing is remembered, so
+    that a stage that goes on after an interruption sees what it would have seen.
+
+    Args:
+        records: Annotated data.
+        conversation: Makes a sample of a record; see `TaskSpec.conversation`.
+        num_samples: How many samples the stage takes.
+        seed: Of order and draws.
+    """
+
+    def __init__(
+        self, records: Sequence[Any], conversation: Conversation, num_samples: int, seed: int
+    ) -> None:
+        if not len(records):
+            raise InputError("A stage needs data. Received: a reader that found no records")
+        self.records = records
+        self.conversation = conversation
+        self.num_samples = num_samples
+        self.seed = seed
+        self._order = functools.lru_cache(maxsize=2)(self._shuffled)
+
+    def __len__(self) -> int:
+        return self.num_samples
+
+    def __getitem__(self, index: int) -> Sample:
+        if not 0 <= index < self.num_samples:
+            raise IndexError(index)
+        epoch, position = divmod(index, len(self.records))
+        record = self.records[self._order(epoch)[position]]
+        return self.conversation(record, random.Random(f"{self.seed}-{index}"), True)
+
+    def _shuffled(self, epoch: int) -> list[int]:
+        order = list(range(len(self.records)))
+        random.Random(f"{self.seed}-order-{epoch}").shuffle(order)
+        return order
+
+
+def open_data(choice: DataChoice, registry: Registry) -> tuple[Sequence[Any], Conversation]:
+    """Read the records of a data set, and take the conversation factory of its task."""
+    spec = registry.task(choice.task)
+    reader = load_object(_reader_path(choice, spec), f"task {choice.task!r}")
+    conversation = registry.load("task", choice.task, spec.conversation)
+    try:
+        records: Sequence[Any] = reader(**choice.options)
+    except TypeError as error:
+        raise ConfigError(
+            f"The reader {choice.format!r} of task {choice.task!r} cannot take these options: "
+            f"{error}. Received: {choice.options}"
+        ) from error
+    return records, functools.partial(conversation, **choice.conversation)
+
+
+def _reader_path(choice: DataChoice, spec: TaskSpec) -> str:
+    if ":" in choice.format:
+        return choice.format
+    if choice.format not in spec.readers:
+        raise ConfigError(
+            f"Task {spec.name!r} reads {sorted(spec.readers)}, or package.module:callable. "
+            f"Received: format={choice.format!r}"
+        )
+    return spec.readers[choice.format]

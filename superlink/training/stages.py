@@ -1,0 +1,143 @@
+"""Run a recipe, stage after stage, and go on where an earlier run was stopped."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from transformers.trainer_utils import set_seed
+
+from ..build import build_model, restore
+from ..checkpoint import save
+from ..errors import CheckpointError, InputError
+from ..model import SuperLinkModel
+from ..registry import Registry, default_registry
+from .dataset import StageDataset, open_data
+from .parameters import freeze
+from .recipe import Recipe
+from .trainer import SuperLinkTrainer, stage_arguments
+
+__all__ = ["TrainingResult", "train"]
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What a run gave."""
+
+    model: SuperLinkModel
+    """The trained model."""
+    folder: Path
+    """Its checkpoint."""
+    history: tuple[Mapping[str, Any], ...]
+    """What was logged, with the name of its stage."""
+    cpu_minutes: float
+    """Processor time of this process in training, all threads together."""
+
+
+def train(
+    recipe: Recipe,
+    output: str | Path,
+    *,
+    registry: Registry | None = None,
+    progress: bool = True,
+) -> TrainingResult:
+    """Train a recipe; the model ends up in `output`/model.
+
+    A stage that was finished before is not run again, and one that was stopped goes on from its
+    last whole checkpoint.
+
+    Args:
+        recipe: What to do.
+        output: Folder of the run; made where it is missing.
+        registry: Where names are looked up; None takes everything that is installed.
+        progress: Whether to show a bar.
+
+    Raises:
+        InputError: `output` holds the run of another recipe.
+    """
+    output = Path(output)
+    registry = registry or default_registry()
+    _claim(output, recipe)
+    set_seed(recipe.seed)
+    model = build_model(recipe.model, registry)
+    fixed = frozenset(name for name, p in model.named_parameters() if not p.requires_grad)
+    for index, stage in enumerate(recipe.stages):
+        folder = output / "stages" / f"{index}-{stage.name}"
+        if (folder / "model" / "config.json").is_file():
+            restore(model, folder / "model")
+            continue
+        _run_stage(model, recipe, index, folder, fixed, registry, progress=progress)
+    save(model, output / "model")
+    history, minutes = _read_logs(output, recipe)
+    return TrainingResult(model.eval(), output / "model", history, minutes)
+
+
+def _run_stage(
+    model: SuperLinkModel,
+    recipe: Recipe,
+    index: int,
+    folder: Path,
+    fixed: frozenset[str],
+    registry: Registry,
+    *,
+    progress: bool,
+) -> None:
+    stage, seed = recipe.stages[index], recipe.seed * 1000 + index
+    records, conversation = open_data(recipe.data[stage.data], registry)
+    num_samples = stage.steps * stage.batch_size * stage.gradient_accumulation
+    dataset = StageDataset(records, conversation, num_samples, seed)
+    freeze(model, stage, fixed)
+    model.stop_gradient, model.lm_weight = stage.stop_gradient, stage.lm_weight
+    arguments = stage_arguments(stage, folder, seed)
+    trainer = SuperLinkTrainer(model, arguments, stage, dataset, progress=progress)
+    started = time.process_time()
+    trainer.train(resume_from_checkpoint=_last_checkpoint(folder))
+    minutes = (time.process_time() - started) / 60
+    if trainer.average is not None:
+        trainer.average.apply()
+    model.stop_gradient, model.lm_weight = False, 1.0
+    history = [{**entry, "stage": stage.name} for entry in trainer.state.log_history]
+    log = {"history": history, "cpu_minutes": minutes, "dropped": trainer.dropped}
+    (folder / "log.json").write_text(json.dumps(log, indent=1), encoding="utf-8")
+    save(model, folder / "model")
+
+
+def _claim(output: Path, recipe: Recipe) -> None:
+    """Write the recipe into a new run; refuse to mix two recipes in one folder."""
+    path = output / "recipe.json"
+    text = recipe.model_dump_json(indent=2)
+    if path.is_file():
+        if path.read_text(encoding="utf-8") != text:
+            raise InputError(
+                f"{output} holds the run of another recipe, or of this one before it was changed. "
+                "Choose another --output, or remove the folder."
+            )
+        return
+    if output.is_file():
+        raise InputError(f"Expected a folder for the run. Received: the file {output}")
+    output.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+def _last_checkpoint(folder: Path) -> str | None:
+    """The newest checkpoint that was written to its end: its state comes last."""
+    found = [p for p in folder.glob("checkpoint-*") if (p / "trainer_state.json").is_file()]
+    newest = max(found, key=lambda p: int(p.name.split("-")[1]), default=None)
+    return None if newest is None else str(newest)
+
+
+def _read_logs(output: Path, recipe: Recipe) -> tuple[tuple[Mapping[str, Any], ...], float]:
+    history: list[Mapping[str, Any]] = []
+    minutes = 0.0
+    for index, stage in enumerate(recipe.stages):
+        path = output / "stages" / f"{index}-{stage.name}" / "log.json"
+        if not path.is_file():
+            raise CheckpointError(f"Expected {path} of a finished stage. It is missing.")
+        log = json.loads(path.read_text(encoding="utf-8"))
+        history += log["history"]
+        minutes += log["cpu_minutes"]
+    return tuple(history), minutes
