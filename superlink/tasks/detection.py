@@ -38,7 +38,8 @@ def detection_conversation(
     *,
     max_negatives: int = 4,
     open_questions: float = 0.2,
-    variety: float = 0.1,
+    variety: float = 0.3,
+    answer_variety: float = 0.05,
 ) -> Sample:
     """Ask for the classes of an image, some absent ones among them, and answer with their boxes.
 
@@ -51,8 +52,9 @@ def detection_conversation(
         max_negatives: In training, from 0 to so many absent classes are asked for as well.
         open_questions: Share of training questions that name no class, "What is here?"; the answer
             then lists the present ones in alphabetical order.
-        variety: Share of training conversations in free wording. The others are short and regular:
+        variety: Share of training questions in free wording. The others are short and regular:
             learning to copy the list is what costs a small LLM its time.
+        answer_variety: Share of training answers with words around the list.
     """
     present = sorted({item.name for item in record.objects})
     open_question = training and bool(present) and rng.random() < open_questions
@@ -62,11 +64,12 @@ def detection_conversation(
         num_negatives = rng.randint(0, max_negatives) if training else _NUM_NEGATIVES_IN_EVALUATION
         names = _asked_names(record, present, num_negatives, rng)
     varied = training and rng.random() < variety
+    varied_answer = training and rng.random() < answer_variety
     question = choose_template(_TASK, "open" if open_question else "find", rng, varied=varied)
     return Sample(
         messages=(
             Message("user", (IMAGE, question.format(classes=", ".join(names)))),
-            Message("assistant", _answer(names, rng, varied=varied)),
+            Message("assistant", _answer(names, rng, varied=varied_answer)),
         ),
         images=(record.open(),),
         targets=(detection_target(record.objects, names),),
@@ -74,15 +77,19 @@ def detection_conversation(
     )
 
 
-def text_only_conversation(names: Sequence[str], rng: random.Random) -> Sample:
+def text_only_conversation(
+    names: Sequence[str], rng: random.Random, *, variety: float = 0.0
+) -> Sample:
     """A question for 1 to 8 of `names` and its answer, without an image and without a target.
 
-    For the warm-up in which an LLM learns to copy a list and to put a route behind each name.
+    For the warm-up in which an LLM learns to copy a list and to put a route behind each name. A
+    share `variety` of the questions is in free wording.
     """
     if not names:
         raise InputError("text_only_conversation needs at least one name. Received: none")
     asked = rng.sample(list(names), rng.randint(1, min(8, len(names))))
-    question = choose_template(_TASK, "find", rng, varied=False)
+    varied = rng.random() < variety
+    question = choose_template(_TASK, "find", rng, varied=varied)
     return Sample(
         messages=(
             Message("user", question.format(classes=", ".join(asked))),
@@ -91,9 +98,11 @@ def text_only_conversation(names: Sequence[str], rng: random.Random) -> Sample:
     )
 
 
-def class_list_conversation(record: Sequence[str], rng: random.Random, training: bool) -> Sample:
+def class_list_conversation(
+    record: Sequence[str], rng: random.Random, training: bool, *, variety: float = 0.3
+) -> Sample:
     """A text-only conversation about names of `record`; see `text_only_conversation`."""
-    return text_only_conversation(record, rng)
+    return text_only_conversation(record, rng, variety=variety if training else 0.0)
 
 
 def read_names(names: Sequence[str] = ()) -> list[tuple[str, ...]]:
