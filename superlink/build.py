@@ -9,13 +9,21 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from . import checkpoint
-from .errors import CheckpointError, ConfigError, PluginError
+from .errors import BackboneError, CheckpointError, ConfigError, PluginError
 from .interfaces import Backbone, DecoderSpec
 from .linked import BoundDecoder, Origin
 from .model import SuperLinkModel
 from .registry import Registry, default_registry, validate_config
 
-__all__ = ["BackboneChoice", "DecoderChoice", "ModelConfig", "attach", "build_model", "load"]
+__all__ = [
+    "BackboneChoice",
+    "DecoderChoice",
+    "ModelConfig",
+    "attach",
+    "build_model",
+    "load",
+    "restore",
+]
 
 
 class BackboneChoice(BaseModel):
@@ -53,8 +61,8 @@ class ModelConfig(BaseModel):
 
     backbone: BackboneChoice = BackboneChoice()
     """The multimodal LLM."""
-    decoders: tuple[DecoderChoice, ...]
-    """The task decoders."""
+    decoders: tuple[DecoderChoice, ...] = Field(min_length=1)
+    """The task decoders, each once."""
     init_std: float = Field(default=0.02, gt=0)
     """Spread of the queries' first values."""
     max_length: int | None = Field(default=None, ge=8)
@@ -97,21 +105,15 @@ def attach(
         init_std: Spread of the queries' first values.
         max_length: Training samples with more tokens are dropped.
     """
-    if isinstance(model, Backbone):
-        backbone = model
-    else:
-        from .backbones.transformers import TransformersBackbone  # a heavy import, needed here only
+    from .backbones.transformers import TransformersBackbone  # a heavy import, needed here only
 
-        if processor is None:
-            raise ConfigError(
-                "attach needs the processor of a transformers model, as AutoProcessor gives it. "
-                f"Received: model={type(model).__name__}, processor=None"
-            )
-        backbone = TransformersBackbone(model, processor)
+    backbone = model if isinstance(model, Backbone) else TransformersBackbone(model, processor)
+    known = isinstance(backbone, TransformersBackbone)
+    origin = Origin("transformers", {}, fingerprint="") if known else None
     choices = [{"name": d} if isinstance(d, str) else d for d in decoders]
     raw = {"decoders": choices, "init_std": init_std, "max_length": max_length}
     config = validate_config(ModelConfig, raw, "attach")
-    return _link(backbone, None, config, registry or default_registry())
+    return _link(backbone, origin, config, registry or default_registry())
 
 
 def load(folder: str | Path, registry: Registry | None = None) -> SuperLinkModel:
@@ -125,10 +127,7 @@ def load(folder: str | Path, registry: Registry | None = None) -> SuperLinkModel
     saved = checkpoint.read_config(folder)
     for entry in saved["decoders"]:
         _check_installed(entry, registry, folder)
-    choice = dict(saved["backbone"]["config"])
-    if saved["backbone"]["saved"]:
-        choice["source"] = str(folder / "backbone")
-    backbone = registry.build("backbone", saved["backbone"]["name"], choice)
+    backbone = _load_backbone(saved["backbone"], folder, registry)
     digest = checkpoint.fingerprint(backbone)
     if digest != saved["backbone"]["fingerprint"]:
         raise CheckpointError(
@@ -143,7 +142,9 @@ def load(folder: str | Path, registry: Registry | None = None) -> SuperLinkModel
         ),
         max_length=saved["max_length"],
     )
-    origin = Origin(saved["backbone"]["name"], choice, digest)
+    # What lies in the folder must be written again by the next save, which may replace the folder.
+    known = "" if saved["backbone"]["saved"] else digest
+    origin = Origin(saved["backbone"]["name"], saved["backbone"]["config"], known)
     model = _link(backbone, origin, config, registry)
     if model.vocabulary.ids != saved["token_ids"]:
         raise CheckpointError(
@@ -152,6 +153,31 @@ def load(folder: str | Path, registry: Registry | None = None) -> SuperLinkModel
         )
     checkpoint.load_weights(model, folder)
     return model.eval()
+
+
+def restore(model: SuperLinkModel, folder: str | Path, registry: Registry | None = None) -> None:
+    """Put the weights of a checkpoint into a model that was built from the same config."""
+    folder = Path(folder)
+    saved = checkpoint.read_config(folder)["backbone"]
+    if saved["saved"]:
+        fresh = _load_backbone(saved, folder, registry or default_registry())
+        model.backbone.load_state_dict(fresh.state_dict())
+    checkpoint.load_weights(model, folder)
+
+
+def _load_backbone(saved: Mapping[str, Any], folder: Path, registry: Registry) -> Backbone:
+    """The backbone of a checkpoint, from the folder or from its source."""
+    if not saved["saved"]:
+        return registry.build("backbone", saved["name"], saved["config"])
+    source = folder / "backbone"
+    try:
+        config = {**saved["config"], "source": str(source)}
+        return registry.build("backbone", saved["name"], config)
+    except (BackboneError, OSError, RuntimeError) as error:
+        raise CheckpointError(
+            f"The backbone in {source} cannot be loaded. Expected a model and its processor as "
+            f"safetensors and JSON. Copy the whole folder again. {error}"
+        ) from error
 
 
 def _check_installed(entry: Mapping[str, Any], registry: Registry, folder: Path) -> None:

@@ -4,22 +4,31 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import BaseModel
 from safetensors import SafetensorError
 from safetensors.torch import load_file, load_model, save_file, save_model
-from torch import nn
+from torch import Tensor, nn
 
 from .errors import CheckpointError
 from .linked import LinkedModel
 
-__all__ = ["FORMAT_VERSION", "fingerprint", "load_weights", "read_config", "save", "write_folder"]
+__all__ = [
+    "FORMAT_VERSION",
+    "fingerprint",
+    "load_weights",
+    "read_config",
+    "read_tensors",
+    "save",
+    "write_folder",
+    "write_tensors",
+]
 
 FORMAT_VERSION = 1
 """Grows when an older superlink could no longer read what this one writes."""
@@ -28,22 +37,57 @@ _CONFIG, _LINKS, _WEIGHTS = "config.json", "links.safetensors", "model.safetenso
 _PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
 
 
+class _BackboneRecord(BaseModel):
+    name: str
+    config: dict[str, Any]
+    saved: bool
+    fingerprint: str
+
+
+class _DecoderRecord(BaseModel):
+    name: str
+    distribution: str
+    version: str
+    tokens: list[str]
+    num_queries: int
+    loss_weight: float
+    config: dict[str, Any]
+
+
+class _CheckpointConfig(BaseModel):
+    """What a `config.json` must hold to be loaded."""
+
+    backbone: _BackboneRecord
+    decoders: list[_DecoderRecord]
+    token_ids: dict[str, int]
+    max_length: int | None
+
+
 def fingerprint(module: nn.Module) -> str:
-    """A short digest of all weights; equal weights give equal digests on one machine."""
+    """A short digest of all weights, bit by bit."""
     digest = hashlib.sha256()
     for name, tensor in sorted(module.state_dict().items()):
-        total = tensor.double().sum().item() if tensor.numel() else 0.0
-        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype} {total!r}\n".encode())
+        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}\n".encode())
+        flat = tensor.detach().cpu().contiguous().flatten()
+        digest.update(flat.view(torch.uint8).numpy())
     return digest.hexdigest()[:16]
 
 
 def save(model: LinkedModel, folder: str | Path) -> Path:
     """Write a checkpoint folder.
 
-    The backbone is written only where it was trained, or where nobody could load it again. The
-    folder is replaced as a whole: a save that is killed leaves the old one as it was.
+    The backbone is written only where it was trained, or comes from nowhere else. The folder is
+    replaced as a whole: a save that is killed leaves the old one as it was.
+
+    Raises:
+        CheckpointError: The folder holds something else, or nobody could load the backbone again.
     """
-    folder = Path(folder)
+    folder = Path(folder).resolve()
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / _CONFIG).is_file():
+        raise CheckpointError(
+            f"A save replaces a folder as a whole, and {folder} holds other files than a "
+            "checkpoint's. Choose a new or an empty folder."
+        )
     config = _describe(model)
     with write_folder(folder) as target:
         if config["backbone"]["saved"]:
@@ -51,7 +95,7 @@ def save(model: LinkedModel, folder: str | Path) -> Path:
             model.backbone.save(target / "backbone")
         links = {f"queries.{k}": v for k, v in model.queries.state_dict().items()}
         links |= {f"connectors.{k}": v for k, v in model.connectors.state_dict().items()}
-        save_file({k: v.contiguous() for k, v in links.items()}, target / _LINKS)
+        write_tensors(links, target / _LINKS)
         for name, bound in model.bound.items():
             (target / "decoders" / name).mkdir(parents=True)
             save_model(bound.decoder, str(target / "decoders" / name / _WEIGHTS))
@@ -63,12 +107,12 @@ def save(model: LinkedModel, folder: str | Path) -> Path:
 @contextmanager
 def write_folder(folder: Path) -> Iterator[Path]:
     """Give an empty folder to write into; it takes the place of `folder` when all went well."""
+    folder = folder.resolve()
     if folder.exists() and not folder.is_dir():
         raise CheckpointError(f"Expected a folder to write to. Received: the file {folder}")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    fresh = folder.with_name(f".{folder.name}.new-{os.getpid()}")
-    old = folder.with_name(f".{folder.name}.old")
-    shutil.rmtree(fresh, ignore_errors=True)
+    fresh, old = (folder.with_name(f".{folder.name}.{which}") for which in ("new", "old"))
+    shutil.rmtree(fresh, ignore_errors=True)  # of a save that was killed
     fresh.mkdir()
     try:
         yield fresh
@@ -96,7 +140,7 @@ def read_config(folder: str | Path) -> dict[str, Any]:
     Raises:
         CheckpointError: The folder is no checkpoint, or a newer superlink wrote it.
     """
-    folder = Path(folder)
+    folder = Path(folder).resolve()
     if folder.parent.is_dir():
         _restore(folder)
     path = folder / _CONFIG
@@ -109,22 +153,25 @@ def read_config(folder: str | Path) -> dict[str, Any]:
         )
     try:
         config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        version = config["format_version"]
-        _ = config["backbone"], config["decoders"]
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{path} is not the config of a superlink checkpoint.") from error
-    if version > FORMAT_VERSION:
+        version = int(config["format_version"])
+        if version <= FORMAT_VERSION:
+            _CheckpointConfig.model_validate(config)
+            return config
+    except (ValueError, KeyError, TypeError) as error:  # of json, of unicode, and of pydantic
         raise CheckpointError(
-            f"{folder} has format version {version}; this superlink reads up to {FORMAT_VERSION}. "
-            "Upgrade superlink."
-        )
-    return config
+            f"{path} is not the config of a superlink checkpoint: {error}. It may be damaged; copy "
+            "the folder again."
+        ) from error
+    raise CheckpointError(
+        f"{folder} has format version {version}; this superlink reads up to {FORMAT_VERSION}. "
+        "Upgrade superlink."
+    )
 
 
 def load_weights(model: LinkedModel, folder: str | Path) -> None:
     """Load links and decoders into a model that was built from the same config."""
     folder = Path(folder)
-    links = _checked(folder / _LINKS, load_file)
+    links = read_tensors(folder / _LINKS)
     for part in ("queries", "connectors"):
         own = {k.removeprefix(f"{part}."): v for k, v in links.items() if k.startswith(part)}
         module = getattr(model, part)
@@ -146,6 +193,17 @@ def load_weights(model: LinkedModel, folder: str | Path) -> None:
                 f"{bound.distribution[0] or 'an unknown distribution'}; install the version that "
                 f"{folder / _CONFIG} names. {error}"
             ) from error
+
+
+def write_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Write tensors by name, as safetensors."""
+    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path)
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Read what `write_tensors` wrote; `CheckpointError` where it is something else."""
+    tensors: dict[str, Tensor] = _checked(path, load_file)
+    return tensors
 
 
 def _checked(path: Path, load: Any) -> Any:
@@ -173,12 +231,18 @@ def _refuse_pickle(folder: Path) -> None:
 def _describe(model: LinkedModel) -> dict[str, Any]:
     """The config of a checkpoint; import paths are never part of it."""
     origin, digest = model.origin, fingerprint(model.backbone)
-    saved = origin is None or origin.config.get("source") is None or origin.fingerprint != digest
+    if origin is None:
+        raise CheckpointError(
+            "A checkpoint names the backbone that `load` shall build. Received: a "
+            f"{type(model.backbone).__name__} that was handed in as an object. Offer it in a "
+            "plugin's `superlink_backbones` hook, and build the model by that name."
+        )
+    saved = origin.config.get("source") is None or origin.fingerprint != digest
     return {
         "format_version": FORMAT_VERSION,
         "backbone": {
-            "name": origin.name if origin else "transformers",
-            "config": dict(origin.config) if origin else {},
+            "name": origin.name,
+            "config": dict(origin.config),
             "saved": saved,
             "class": type(getattr(model.backbone, "model", model.backbone)).__name__,
             "dtype": str(next(model.backbone.parameters()).dtype).removeprefix("torch."),

@@ -77,6 +77,8 @@ class SuperLinkModel(LinkedModel):
         With `generated` routing the LLM writes; with `forced` routing the last message of each
         sample is the answer template, and one forward gives the states of its routes.
         """
+        if not samples:
+            return []
         training, _ = self.training, self.eval()
         try:
             if routing == "generated":
@@ -107,7 +109,7 @@ class SuperLinkModel(LinkedModel):
         )
         answers = Answers()
         for row, (sample, written) in enumerate(zip(samples, rows, strict=True)):
-            raw = self.backbone.decode(written.ids)
+            raw = self.vocabulary.spell(written.ids, self.backbone.decode)
             parsed = self.vocabulary.parse(raw)
             answers.texts.append(parsed.text)
             answers.raws.append(raw)
@@ -118,10 +120,11 @@ class SuperLinkModel(LinkedModel):
 
     def _force(self, samples: Sequence[Sample]) -> tuple[Answers, ImageFeatures | None]:
         for sample in samples:
-            if sample.messages[-1].role != "assistant":
+            roles = [message.role for message in sample.messages]
+            if roles[-1:] != ["assistant"]:
                 raise InputError(
                     "Forced routing needs the answer template as the last message. Received: "
-                    f"role={sample.messages[-1].role!r}, key={sample.key!r}"
+                    f"roles={roles}, key={sample.key!r}"
                 )
         encoded = self.processor.encode(samples)
         inputs = to_device(encoded.inputs, self.device)
@@ -163,7 +166,7 @@ class SuperLinkModel(LinkedModel):
             order = [index for call in mine for index in call.routes]
             states = torch.stack([answers.states[index] for index in order])
             links = self.link(name, [answers.routes[index] for index in order], states)
-            batch = self.with_features(to_device(batch, self.device), features)
+            batch = self.with_features(name, to_device(batch, self.device), features)
             predictions = self.bound[name].decoder(links, batch, mode="predict")
             served += zip(mine, predictions, strict=True)
         served.sort(key=lambda pair: pair[0].routes)

@@ -41,7 +41,7 @@ class TinyLlavaConfig(BaseModel):
     """Whether EfficientNet starts from ImageNet weights."""
     words: tuple[str, ...] = ()
     """Words, or texts of words, that shall be one token each beside the built-in list."""
-    init_std: float = Field(default=0.06, gt=0)
+    init_std: float = Field(default=0.08, gt=0)
     """Spread of the LLM's first weights; narrow models want more than the 0.02 of wide ones."""
     max_length: int = Field(default=1024, ge=64)
     """Positions of the LLM."""

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import torch
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import (
     AddedToken,
@@ -19,7 +20,7 @@ from transformers import (
     ProcessorMixin,
 )
 
-from ..errors import BackboneError, InputError, RoutingError
+from ..errors import BackboneError, ConfigError, InputError, RoutingError
 from ..interfaces import Backbone, BackboneOutput, ImageFeatures, ImagePart, Message
 from ..link import StateTap
 
@@ -42,14 +43,24 @@ class TransformersConfig(BaseModel):
 
 
 def build_backbone(config: TransformersConfig) -> TransformersBackbone:
-    """Load a model and its processor."""
+    """Load a model and its processor.
+
+    Raises:
+        BackboneError: There is none at `config.source`, or not as safetensors.
+    """
     options: dict[str, Any] = {"revision": config.revision}
-    processor = AutoProcessor.from_pretrained(config.source, **options)
-    if config.attn_implementation is not None:
-        options["attn_implementation"] = config.attn_implementation
-    model = AutoModelForImageTextToText.from_pretrained(
-        config.source, dtype=config.dtype, **options
-    )
+    try:
+        processor = AutoProcessor.from_pretrained(config.source, **options)
+        if config.attn_implementation is not None:
+            options["attn_implementation"] = config.attn_implementation
+        model = AutoModelForImageTextToText.from_pretrained(
+            config.source, dtype=config.dtype, use_safetensors=True, **options
+        )
+    except (OSError, ValueError, SafetensorError) as error:
+        raise BackboneError(
+            "Expected the Hub id or the folder of an image-text-to-text model with safetensors and "
+            f"its processor. Received: source={config.source!r}. {error}"
+        ) from error
     return TransformersBackbone(model, processor)
 
 
@@ -70,14 +81,25 @@ class TransformersBackbone(Backbone):
     Args:
         model: An image-text-to-text model; it is used as it is.
         processor: Its processor, with a chat template.
+
+    Raises:
+        ConfigError: There is no processor, or it lacks a tokenizer or a chat template.
+        BackboneError: The model has no output head.
     """
 
     def __init__(self, model: PreTrainedModel, processor: ProcessorMixin) -> None:
         super().__init__()
-        if model.get_output_embeddings() is None:
+        parts = ("tokenizer", "chat_template")
+        if any(getattr(processor, part, None) is None for part in parts):
+            raise ConfigError(
+                "A transformers model needs its processor, as AutoProcessor gives it, with a "
+                f"tokenizer and a chat template. Received: model={type(model).__name__}, "
+                f"processor={type(processor).__name__}"
+            )
+        if getattr(model, "get_output_embeddings", lambda: None)() is None:
             raise BackboneError(
                 "A backbone needs an output head, to write text and to read its last hidden state. "
-                f"Received: {type(model).__name__}, whose get_output_embeddings() is None."
+                f"Received: {type(model).__name__}, whose get_output_embeddings() gives none."
             )
         # transformers types few of the attributes that its models share
         self.model: Any = model
@@ -100,9 +122,10 @@ class TransformersBackbone(Backbone):
 
     def special_tokens(self) -> list[str]:
         """See `Backbone.special_tokens`."""
-        image = getattr(self.processor, "image_token", None)
+        image = getattr(self.processor, "image_token", None) or ""
         added = [token.content for token in self.tokenizer.added_tokens_decoder.values()]
-        return [*added, *([image] if image else [])]
+        # some tokenizers add runs of blanks, which control nothing
+        return [token for token in dict.fromkeys((*added, image)) if token.strip()]
 
     def render(self, messages: Sequence[Message], *, add_generation_prompt: bool = False) -> str:
         """See `Backbone.render`."""
@@ -136,10 +159,14 @@ class TransformersBackbone(Backbone):
         except ValueError as error:
             sizes = [image.size for image in flat]
             raise InputError(
-                f"{type(self.processor).__name__} cannot process the images of a batch: {error}. "
-                f"Received: images of (width, height) {sizes}. Resize or pad them first."
+                f"{type(self.processor).__name__} cannot process a batch: {error} Received: images "
+                f"of (width, height) {sizes}. Resize or pad those that it refuses."
             ) from error
         return dict(inputs)
+
+    def tokenize(self, text: str) -> list[int]:
+        """See `Backbone.tokenize`."""
+        return [int(i) for i in self.tokenizer.encode(text, add_special_tokens=False)]
 
     def decode(self, ids: Sequence[int]) -> str:
         """See `Backbone.decode`."""

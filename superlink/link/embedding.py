@@ -6,13 +6,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from ..errors import BackboneError, RoutingError
+from ..interfaces import Backbone
 
 __all__ = ["LinkHooks", "LinkRows", "StateTap"]
 
@@ -28,11 +29,12 @@ class LinkRows(Protocol):
 
 
 class LinkHooks:
-    """Hooks on the input embedding and the output head of one model.
+    """Hooks on the input embedding and the output head of one backbone.
 
     An id of the link is looked up nowhere: before the lookup it is exchanged for a safe id, and
     after it the value is put in its place. The output head gets one more column for each control
-    token. Nothing else changes, so that removing the hooks gives the model back bit for bit.
+    token. Nothing else changes, so that removing the hooks gives the model back bit for bit. A
+    third hook, on the backbone, sees to it that no forward gets past the other two.
 
     Args:
         rows: The source of the vectors, a module of the same model.
@@ -52,24 +54,40 @@ class LinkHooks:
         self.first = min(ids)
         self.index = torch.full((max(ids) - self.first + 1,), -1, dtype=torch.long)
         self.index[torch.tensor(ids) - self.first] = torch.arange(len(ids))
-        self.calls = 0
         self._pending: Tensor | None = None
+        self._fired = False
+        self._modules: list[nn.Module] = []
         self._handles: list[RemovableHandle] = []
 
-    def attach(self, embeddings: Sequence[nn.Module], head: nn.Module) -> None:
-        """Put the hooks on; again after a model was wrapped or merged."""
+    def attach(self, backbone: Backbone) -> None:
+        """Put the hooks on; again after a model was wrapped or merged.
+
+        Raises:
+            RoutingError: Another link is on the backbone already.
+        """
         self.detach()
+        modules = _hooked_modules(backbone)
+        if any(map(_is_linked, modules)):
+            raise RoutingError(
+                "A backbone carries one link. Received: one that has a link already. Give all "
+                "decoders to one model, or call `detach_link()` on the other model first."
+            )
+        *embeddings, head = self._modules = modules
         for module in embeddings:
             before = module.register_forward_pre_hook(self._hide_ids, with_kwargs=True)
             after = module.register_forward_hook(self._put_values)
             self._handles += [before, after]
-        self._handles.append(head.register_forward_hook(self._add_logits))
+        self._handles += [
+            head.register_forward_hook(self._add_logits, with_kwargs=True),
+            backbone.register_forward_pre_hook(self._check_modules),
+            backbone.register_forward_hook(self._check_fired, with_kwargs=True),
+        ]
 
     def detach(self) -> None:
         """Take the hooks off."""
         for handle in self._handles:
             handle.remove()
-        self._handles = []
+        self._handles, self._modules = [], []
 
     def positions(self, ids: Tensor) -> Tensor:
         """For each id its index in the input rows, -1 where it is not linked."""
@@ -85,8 +103,7 @@ class LinkHooks:
         ids = args[0] if name is None else kwargs[name]
         if not isinstance(ids, Tensor) or ids.is_floating_point() or ids.dim() < 2:
             return None  # a model may look single tokens up, such as its image placeholder
-        self._pending = self.positions(ids)
-        self.calls += 1
+        self._pending, self._fired = self.positions(ids), True
         safe = ids.masked_fill(self._pending >= 0, 0)
         return ((safe, *args[1:]), kwargs) if name is None else (args, {**kwargs, name: safe})
 
@@ -98,9 +115,12 @@ class LinkHooks:
         linked = nn.functional.embedding(pending.clamp(min=0), values)
         return torch.where((pending >= 0)[..., None], linked, output)
 
-    def _add_logits(self, module: nn.Module, args: tuple[Any, ...], logits: Tensor) -> Tensor:
-        states = args[0]
+    def _add_logits(
+        self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], logits: Tensor
+    ) -> Tensor:
+        states = args[0] if args else next(iter(kwargs.values()))
         extra = states @ self.rows.output_rows().to(states.dtype).T  # (..., c)
+        extra = extra.to(logits.dtype)  # autocast may have chosen another one for each
         width = logits.shape[-1]
         if self.controls == list(range(width, self.width)):
             return torch.cat([logits, extra], dim=-1)
@@ -108,6 +128,39 @@ class LinkHooks:
         gap = logits.new_full((*logits.shape[:-1], self.width - width), -torch.inf)
         columns = torch.tensor(self.controls, device=logits.device)
         return torch.cat([logits, gap], dim=-1).index_copy(-1, columns, extra)
+
+    def _check_modules(self, backbone: nn.Module, args: tuple[Any, ...]) -> None:
+        """An id of the link would reach a table that has no row for it."""
+        self._fired = False
+        current = _hooked_modules(cast(Backbone, backbone))
+        if [*map(id, current)] != [*map(id, self._modules)]:
+            raise BackboneError(
+                "The input embedding or the output head of the backbone is another module than "
+                "when the link was attached, so that its queries would not be used. Call "
+                "`hooks.attach(backbone)` after a model was wrapped, merged or resized."
+            )
+
+    def _check_fired(
+        self, backbone: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any
+    ) -> None:
+        """A model that looks its ids up elsewhere would ignore the queries in silence."""
+        ids = (args[0] if args else kwargs["inputs"])["input_ids"]
+        if not self._fired and bool((self.positions(ids) >= 0).any()):
+            raise BackboneError(
+                "Expected the backbone to look `input_ids` up in one of its "
+                "`embedding_modules()`. It did not, so that the queries were not used: give the "
+                "module that does, and hand ids to the model, not `inputs_embeds`."
+            )
+
+
+def _hooked_modules(backbone: Backbone) -> list[nn.Module]:
+    """The embeddings of a backbone, then its head."""
+    return [*backbone.embedding_modules(), backbone.output_head()]
+
+
+def _is_linked(module: nn.Module) -> bool:
+    hooks = (*module._forward_pre_hooks.values(), *module._forward_hooks.values())
+    return any(isinstance(getattr(hook, "__self__", None), LinkHooks) for hook in hooks)
 
 
 class StateTap:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, TypedDict
+from typing import Any, Literal, TypedDict
 
 import torch
 from torch import Tensor
@@ -15,11 +15,13 @@ from ..interfaces import (
     Call,
     CallInput,
     DecoderInputs,
+    ImagePart,
     Message,
     Route,
     Sample,
     TaskDecoder,
 )
+from .answers import Conversation, answer_spans
 from .routing import RoutingVocabulary
 
 __all__ = ["IGNORE", "Batch", "Encoded", "Processor"]
@@ -71,23 +73,31 @@ class Processor:
         self.decoders = decoders
         self.max_length = max_length
 
-    def __call__(self, samples: Sequence[Sample]) -> Batch:
-        """Make a training batch; it is the loader's collate function."""
+    def __call__(self, samples: Sequence[Sample], *, run_decoders: bool = True) -> Batch:
+        """Make a training batch; it is the loader's collate function.
+
+        Without `run_decoders` nothing is prepared for them: the language model and the links are
+        trained alone, and calls need neither image nor target.
+        """
         encoded = self.encode(samples)
         lengths = encoded.inputs["attention_mask"].sum(1).tolist()
         if self.max_length is not None and max(lengths) > self.max_length:
-            return self._without_long(samples, lengths, self.max_length)
+            return self._without_long(samples, lengths, self.max_length, run_decoders)
         calls = self.vocabulary.group(encoded.routes, [s.messages for s in samples])
         return Batch(
             inputs=encoded.inputs,
             labels=self.labels(samples, encoded),
             routes=encoded.routes,
             calls=calls,
-            decoder_inputs=self.decoder_inputs(samples, encoded.routes, calls, training=True),
+            decoder_inputs=self.decoder_inputs(
+                samples, encoded.routes, calls if run_decoders else [], training=True
+            ),
             dropped=[],
         )
 
-    def _without_long(self, samples: Sequence[Sample], lengths: list[int], limit: int) -> Batch:
+    def _without_long(
+        self, samples: Sequence[Sample], lengths: list[int], limit: int, run_decoders: bool
+    ) -> Batch:
         kept = [s for s, length in zip(samples, lengths, strict=True) if length <= limit]
         long = [s.key for s, length in zip(samples, lengths, strict=True) if length > limit]
         if not kept:
@@ -95,7 +105,7 @@ class Processor:
                 f"Every sample of a batch is longer than max_length={limit} tokens: {long}, with "
                 f"{lengths}. Ask for fewer classes in a question, use smaller images, or raise it."
             )
-        batch = self(kept)
+        batch = self(kept, run_decoders=run_decoders)
         batch["dropped"] = long
         return batch
 
@@ -122,75 +132,41 @@ class Processor:
 
     def _controlled(self, sample: Sample) -> list[Message]:
         """The messages with slots where control strings are meant, and escapes elsewhere."""
-        if not sample.messages or not sample.messages[0].parts:
-            raise InputError(f"A sample needs at least one message. Received: key={sample.key!r}")
-        return [
-            replace(
-                message,
-                content=tuple(
-                    part
-                    if not isinstance(part, str)
-                    else self.vocabulary.expand(part)
-                    if self.vocabulary.is_trusted(message)
-                    else self.vocabulary.escape(part)
-                    for part in message.parts
-                ),
+        if not sample.messages or sample.messages[0].role == "assistant":
+            raise InputError(
+                "A sample needs messages, and the first one must not be an answer. Received: "
+                f"{[message.role for message in sample.messages]}, key={sample.key!r}"
             )
-            for message in sample.messages
-        ]
+        controlled = []
+        for message in sample.messages:
+            trusted = self.vocabulary.is_trusted(message)
+            treat = self.vocabulary.expand if trusted else self.vocabulary.escape
+            parts = (treat(part) if isinstance(part, str) else part for part in _joined(message))
+            controlled.append(replace(message, content=tuple(parts)))
+        return controlled
 
     def labels(self, samples: Sequence[Sample], encoded: Encoded) -> Tensor:
         """Labels (B, T): the assistant's messages are supervised, their slots are not.
 
         The routing token is supervised, and the token after the slots, which the last slot
-        predicts. Where an answer begins and ends is found by rendering the conversation up to it.
+        predicts.
 
         Raises:
             InputError: The chat template changes earlier text when a message is added.
         """
-        ids = encoded.inputs["input_ids"]
+        ids, lengths = encoded.inputs["input_ids"], encoded.inputs["attention_mask"].sum(1)
         labels = torch.full_like(ids, IGNORE)
-        for row, start, end in self._assistant_spans(samples, ids):
-            labels[row, start:end] = ids[row, start:end]
+        for row, sample in enumerate(samples):
+            conversation = Conversation(
+                self._controlled(sample), sample.images, ids[row, : lengths[row]], sample.key
+            )
+            for start, end in answer_spans(self.backbone, conversation):
+                labels[row, start:end] = ids[row, start:end]
         for route in encoded.routes:
             binding = self.vocabulary.bindings[route.token]
             first = route.position + 1
             labels[route.row, first : first + binding.num_queries] = IGNORE
         return labels
-
-    def _assistant_spans(
-        self, samples: Sequence[Sample], ids: Tensor
-    ) -> list[tuple[int, int, int]]:
-        """(row, first, last + 1) token of each assistant message."""
-        cuts: list[tuple[int, int, bool]] = []  # (row, messages kept, with generation prompt)
-        for row, sample in enumerate(samples):
-            for turn, message in enumerate(sample.messages):
-                if message.role == "assistant":
-                    cuts += [(row, turn, True), (row, turn + 1, False)]
-        if not cuts:
-            return []
-        rendered = [self._controlled(sample) for sample in samples]
-        texts = [
-            self.backbone.render(rendered[row][:kept], add_generation_prompt=prompt)
-            for row, kept, prompt in cuts
-        ]
-        images = [
-            samples[row].images[: sum(m.num_images for m in samples[row].messages[:kept])]
-            for row, kept, _ in cuts
-        ]
-        prefixes = self.backbone.encode(texts, images)
-        lengths = prefixes["attention_mask"].sum(1).tolist()
-        for (row, kept, _), prefix, length in zip(
-            cuts, prefixes["input_ids"], lengths, strict=True
-        ):
-            if not torch.equal(prefix[:length], ids[row, :length]):
-                raise InputError(
-                    "The chat template changes earlier text when a message is added, so that the "
-                    "tokens of an answer cannot be told. Use a template that only appends. "
-                    f"Received: key={samples[row].key!r}, message {kept}"
-                )
-        pairs = zip(cuts[::2], lengths[::2], lengths[1::2], strict=True)
-        return [(row, start, end) for (row, _, _), start, end in pairs]
 
     def decoder_inputs(
         self,
@@ -200,7 +176,10 @@ class Processor:
         *,
         training: bool,
     ) -> dict[str, DecoderInputs]:
-        """What each decoder that is called gets, its calls in the order of `calls`."""
+        """What each decoder that is called gets, its calls in the order of `calls`.
+
+        The core adds `image_index`, (calls,) among all images of the batch, -1 for a call without.
+        """
         first_image = [0]
         for sample in samples:
             first_image.append(first_image[-1] + len(sample.images))
@@ -211,8 +190,9 @@ class Processor:
             decoder = self.decoders[name]
             prepared = [decoder.prepare(call_inputs[i], training=training) for i in mine]
             batches[name] = decoder.collate(prepared)
+            images = [(calls[i].row, calls[i].image) for i in mine]
             batches[name]["image_index"] = torch.tensor(
-                [first_image[calls[i].row] + (calls[i].image or 0) for i in mine]
+                [-1 if image is None else first_image[row] + image for row, image in images]
             )
         return batches
 
@@ -224,9 +204,9 @@ class Processor:
         *,
         training: bool,
     ) -> list[CallInput]:
-        seen = [0] * len(samples)
+        targets = _targets(samples, calls) if training else [None] * len(calls)
         inputs = []
-        for call in calls:
+        for call, target in zip(calls, targets, strict=True):
             sample = samples[call.row]
             first = routes[call.routes[0]]
             if call.image is None and self.vocabulary.bindings[first.token].needs_image:
@@ -234,15 +214,6 @@ class Processor:
                     f"{first.token} needs an image, and no message up to turn {call.turn} has "
                     f"one. Received: key={sample.key!r}"
                 )
-            target = None
-            if training:
-                if seen[call.row] >= len(sample.targets):
-                    raise InputError(
-                        "A training sample needs one target for each call of its text. Received: "
-                        f"{len(sample.targets)} targets, key={sample.key!r}"
-                    )
-                target = sample.targets[seen[call.row]]
-                seen[call.row] += 1
             inputs.append(
                 CallInput(
                     image=None if call.image is None else sample.images[call.image],
@@ -254,3 +225,28 @@ class Processor:
                 )
             )
         return inputs
+
+
+def _targets(samples: Sequence[Sample], calls: Sequence[Call]) -> list[Mapping[str, Any]]:
+    """The target of each call; calls of one sample are in the order of its targets."""
+    left = {call.row: list(samples[call.row].targets) for call in calls}
+    for row, targets in left.items():
+        expected = sum(call.row == row for call in calls)
+        if len(targets) != expected or None in targets:
+            raise InputError(
+                "A training sample needs one target for each call of its text. "
+                f"Expected {expected}. Received: {sum(t is not None for t in targets)} of "
+                f"{len(targets)} targets, key={samples[row].key!r}"
+            )
+    return [target for call in calls if (target := left[call.row].pop(0)) is not None]
+
+
+def _joined(message: Message) -> list[str | ImagePart]:
+    """The parts of a message, neighbouring texts as one: a control string may lie across them."""
+    joined: list[str | ImagePart] = []
+    for part in message.parts:
+        if isinstance(part, str) and joined and isinstance(joined[-1], str):
+            joined[-1] += part
+        else:
+            joined.append(part)
+    return joined

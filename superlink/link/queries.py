@@ -46,11 +46,11 @@ class SuperLinkQueries(nn.Module):
         )
 
     def start_from(self, inputs: Tensor, outputs: Tensor) -> None:
-        """Set the rows of control tokens to the mean of the backbone's rows, (V, C) each."""
+        """Set the rows of control tokens near the mean of the backbone's rows, (V, C) each."""
         with torch.no_grad():
-            self.tokens.copy_(inputs.float().mean(0) + 0.1 * self.tokens)
+            self.tokens.copy_(_mean_row(inputs) + 0.1 * self.tokens)
             if self.token_outputs is not None:
-                self.token_outputs.copy_(outputs.float().mean(0) + 0.1 * self.token_outputs)
+                self.token_outputs.copy_(_mean_row(outputs) + 0.1 * self.token_outputs)
 
     def input_rows(self) -> Tensor:
         """(c + slots, C): control tokens, then the queries of each bank."""
@@ -59,3 +59,7 @@ class SuperLinkQueries(nn.Module):
     def output_rows(self) -> Tensor:
         """(c, C): what a last hidden state is multiplied with to score a control token."""
         return self.tokens if self.token_outputs is None else self.token_outputs
+
+
+def _mean_row(rows: Tensor) -> Tensor:
+    return rows.mean(0, dtype=torch.float32)

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from torch import Tensor
 
 from ..errors import PluginConflictError, RoutingError
 from ..interfaces import Call, Message, Route
+from .escaping import Escaper
 
 __all__ = ["PHRASE_MARKS", "Binding", "ParsedText", "RoutingVocabulary"]
 
 PHRASE_MARKS = ("<p>", "</p>")
-_GUARD = "\u2060"  # word joiner: invisible, and it keeps a control string from being one token
 
 
 @dataclass(frozen=True)
@@ -72,14 +73,13 @@ class RoutingVocabulary:
         self.tokens = (*self.controls, *(slot for bank in self.slots.values() for slot in bank))
         self.ids: dict[str, int] = {}
         specials = {token for token in special_tokens if len(token) > 1}
-        strings = sorted({*specials, *self.tokens, "<region>"}, key=len, reverse=True)
-        self._control = re.compile(
-            "|".join(f"{re.escape(s[0])}({_GUARD}*){re.escape(s[1:])}" for s in strings)
-        )
-        self._routing = re.compile("|".join(map(re.escape, self.bindings)) or r"(?!)")
-        self._hidden = specials - {*self.bindings, *PHRASE_MARKS}
-        pieces = "|".join(map(re.escape, (*self.controls, *self._hidden)))
-        self._pieces = re.compile(f"({pieces})")
+        self._typed = Escaper({*specials, *self.tokens, "<region>"})
+        self._linked = Escaper(self.tokens)
+        self._slots = Escaper(token for token in self.tokens if token not in self.controls)
+        self._controls = _any_of(self.controls)
+        self._routing = _any_of(self.bindings)
+        self._hidden = specials - {*self.controls}
+        self._pieces = _any_of((*self.controls, *self._hidden))
 
     def bind_ids(self, ids: Sequence[int]) -> None:
         """Tell the ids that the tokenizer gave to `tokens`."""
@@ -95,21 +95,37 @@ class RoutingVocabulary:
         return [self.ids[slot] for slot in self.slots[binding.bank]]
 
     def expand(self, text: str) -> str:
-        """Put its slots behind each routing token."""
+        """Put its slots behind each routing token; slots that stand there already are escaped."""
         return self._routing.sub(
-            lambda m: m.group() + "".join(self.slots[self.bindings[m.group()].bank]), text
+            lambda m: m.group() + "".join(self.slots[self.bindings[m.group()].bank]),
+            self._slots.escape(text),
         )
 
     def escape(self, text: str) -> str:
         """Make every control string in `text` harmless, so that `unescape` gives `text` back."""
-        return self._control.sub(lambda m: m.group()[0] + _GUARD + m.group()[1:], text)
+        return self._typed.escape(text)
 
     def unescape(self, text: str) -> str:
         """Undo `escape`."""
-        return self._control.sub(lambda m: m.group()[0] + m.group()[1:].removeprefix(_GUARD), text)
+        return self._typed.unescape(text)
+
+    def spell(self, ids: Sequence[int], decode: Callable[[Sequence[int]], str]) -> str:
+        """The text of what the LLM wrote, in which a control token stands for its id alone.
+
+        A model can also write `[DET]` letter by letter; that calls nobody, and is escaped.
+        """
+        names = {self.ids[token]: token for token in self.controls}
+        text = decode(ids)
+        if self._controls.findall(text) == [names[i] for i in ids if i in names]:
+            return text
+        runs = groupby(ids, key=lambda i: names.get(i, ""))
+        return "".join(
+            token * len(list(run)) if token else self._linked.escape(decode(list(run)))
+            for token, run in runs
+        )
 
     def parse(self, text: str) -> ParsedText:
-        """Take a message of the assistant apart; slots must not be in it."""
+        """Take a message of the assistant apart: routes, and what a user sees, unescaped."""
         visible, routes = "", []
         start, phrase = None, None  # of the phrase that is open, of the one that just closed
         for piece in self._pieces.split(text):
@@ -122,9 +138,9 @@ class RoutingVocabulary:
                 span = phrase or (len(visible), len(visible))
                 routes.append((piece, visible[slice(*span)], span))
                 # the phrase stays: `<p>a dog</p>[DET][SEG]` is one phrase with two routes
-            elif piece and piece not in self._hidden:
-                visible += piece
-                phrase = None
+            elif piece not in self._hidden:
+                visible += self.unescape(piece)
+                phrase = None if piece.strip() else phrase
         return ParsedText(visible, tuple(_stripped(visible, *route) for route in routes))
 
     def is_trusted(self, message: Message) -> bool:
@@ -180,6 +196,12 @@ class RoutingVocabulary:
             )
             for (row, turn, token), indices in groups.items()
         ]
+
+
+def _any_of(strings: Iterable[str]) -> re.Pattern[str]:
+    """A pattern with one group that finds each of `strings`, the longest first."""
+    longest_first = sorted(strings, key=len, reverse=True)
+    return re.compile(f"({'|'.join(map(re.escape, longest_first)) or '(?!)'})")
 
 
 def _bank_sizes(bindings: Iterable[Binding]) -> Mapping[str, int]:

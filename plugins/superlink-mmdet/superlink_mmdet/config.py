@@ -61,7 +61,8 @@ class GroundingDinoConfig(BaseModel):
     backbone: dict[str, Any] = Field(default_factory=_resnet18)
     """The own backbone, as mmdet configures it."""
     in_channels: tuple[PositiveInt, ...] = (128, 256, 512)
-    """Channels of the maps of the backbone, or of the LLM's image encoder, finest first."""
+    """Channels of the maps of the backbone, or of the LLM's image encoder, finest first. Of the
+    latter, as many of the coarsest are taken as there are numbers here."""
     image_size: tuple[PositiveInt, PositiveInt] = (512, 512)
     """Height and width of the stream in pixels. With `keep_ratio`, the largest sides, in any
     order."""

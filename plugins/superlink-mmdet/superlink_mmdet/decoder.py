@@ -160,7 +160,8 @@ class GroundingDinoDecoder(TaskDecoder):
     def _features(self, inputs: DecoderInputs, weight: Tensor) -> tuple[Tensor, ...]:
         if not self.config.shared_features:
             return self.detector.image_features([image.to(weight) for image in inputs["image"]])
-        maps = inputs.get("image_features") or ()
+        # The coarsest maps, where the config names fewer than the encoder gives.
+        maps = (inputs.get("image_features") or ())[-len(self.config.in_channels) :]
         channels = tuple(one.shape[1] for one in maps)
         if channels != self.config.in_channels:
             raise InputError(

@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from .interfaces import (
+from ..errors import BackboneError
+from ..interfaces import (
     IMAGE,
     Backbone,
     Call,
     DecoderInputs,
-    DecoderSpec,
     ImageFeatures,
     LinkedQueries,
     LossTerm,
     Message,
     Route,
     SuperLinkOutput,
-    TaskDecoder,
 )
-from .link import (
+from ..link import (
     Binding,
     Connector,
     LinkHooks,
@@ -32,49 +30,11 @@ from .link import (
     SuperLinkQueries,
     module_key,
 )
-from .link.processing import IGNORE
+from ..link.processing import IGNORE
+from .bound import BoundDecoder, Origin, by_name
+from .devices import to_device
 
-__all__ = ["BoundDecoder", "LinkedModel", "Origin", "to_device"]
-
-
-@dataclass(frozen=True)
-class BoundDecoder:
-    """A decoder with what binds it to one model."""
-
-    spec: DecoderSpec
-    """What the plugin declares."""
-    decoder: TaskDecoder
-    """The module."""
-    tokens: tuple[str, ...]
-    """The routing tokens that call it in this model."""
-    num_queries: int
-    """Super-link queries behind each of them."""
-    config: Mapping[str, Any] = field(default_factory=dict)
-    """The plain config that it was built from."""
-    loss_weight: float = 1.0
-    """Factor of its losses in the sum."""
-    distribution: tuple[str, str] = ("", "")
-    """Name and version of the distribution that it comes from; empty where it has none."""
-
-    def bindings(self) -> list[Binding]:
-        """One binding for each of its tokens."""
-        spec = self.spec
-        return [
-            Binding(token, spec.name, spec.bank(token), self.num_queries, spec.needs_image)
-            for token in self.tokens
-        ]
-
-
-@dataclass(frozen=True)
-class Origin:
-    """Where a backbone comes from, so that a checkpoint need not hold it."""
-
-    name: str
-    """Name of its spec; empty for an object that was handed in."""
-    config: Mapping[str, Any]
-    """The plain config that it was built from."""
-    fingerprint: str
-    """Of its weights as they came; see `superlink.checkpoint.fingerprint`."""
+__all__ = ["LinkedModel"]
 
 
 class LinkedModel(nn.Module):
@@ -83,7 +43,7 @@ class LinkedModel(nn.Module):
     Args:
         backbone: The multimodal LLM.
         decoders: The decoders, each with the tokens that call it.
-        origin: Where the backbone comes from; None where nobody could load it again.
+        origin: Where the backbone comes from; without it the model cannot be saved.
         init_std: Spread of the queries' first values.
         max_length: Training samples with more tokens are dropped.
     """
@@ -100,7 +60,7 @@ class LinkedModel(nn.Module):
         super().__init__()
         self.backbone = backbone
         self.origin = origin
-        self.bound = {bound.spec.name: bound for bound in decoders}
+        self.bound = by_name(decoders)
         bindings = [binding for bound in decoders for binding in bound.bindings()]
         self.vocabulary = RoutingVocabulary(bindings, backbone.special_tokens())
         ids = backbone.add_tokens(self.vocabulary.tokens)
@@ -118,24 +78,26 @@ class LinkedModel(nn.Module):
         self.queries.start_from(_weight(embeddings[0]), _weight(head))
         self.decoders = nn.ModuleDict({module_key(n): b.decoder for n, b in self.bound.items()})
         self.connectors = nn.ModuleDict(self._build_connectors())
+        for part in (self.queries, self.decoders, self.connectors):
+            part.to(_weight(head).device)
         self.hooks = LinkHooks(self.queries, ids, num_controls, backbone.vocab_size)
-        self.hooks.attach(embeddings, head)
-        by_name = {name: bound.decoder for name, bound in self.bound.items()}
-        self.processor = Processor(backbone, self.vocabulary, by_name, max_length)
+        self.hooks.attach(backbone)
+        modules = {name: bound.decoder for name, bound in self.bound.items()}
+        self.processor = Processor(backbone, self.vocabulary, modules, max_length)
         self.stop_gradient = False
         self.idle = False
         self.lm_weight = 1.0
 
     def _build_connectors(self) -> dict[str, nn.Module]:
-        """One connector for each query bank."""
+        """One connector for each query bank of each decoder."""
         connectors: dict[str, nn.Module] = {}
         size = self.backbone.hidden_size
         for token, binding in self.vocabulary.bindings.items():
             decoder = self.bound[binding.decoder].decoder
-            key = module_key(binding.bank)
-            if key not in connectors:
+            if (key := _connector_key(binding)) not in connectors:
                 own = decoder.build_connector(size, token)
-                connectors[key] = own or Connector(size, decoder.cond_size, decoder.pooling)
+                standard = Connector(size, decoder.cond_size, decoder.pooling)
+                connectors[key] = standard if own is None else own
         return connectors
 
     @property
@@ -176,7 +138,7 @@ class LinkedModel(nn.Module):
                 states = self._gather(out.last_hidden_state, routes, mine, bound.num_queries)
                 links[name] = self.link(name, [routes[i] for c in mine for i in c.routes], states)
             if name in decoder_inputs:
-                batch = self.with_features(decoder_inputs[name], features)
+                batch = self.with_features(name, decoder_inputs[name], features)
                 terms = bound.decoder(links[name], batch, mode="loss")
                 losses |= {f"{name}/{key}": term for key, term in terms.items()}
             elif self.idle:
@@ -187,11 +149,11 @@ class LinkedModel(nn.Module):
         """Turn states (R, Q, hidden_size) of a decoder's routes into its condition."""
         if self.stop_gradient:
             states = states.detach()
-        banks = [self.vocabulary.bindings[route.token].bank for route in routes]
+        through = [_connector_key(self.vocabulary.bindings[route.token]) for route in routes]
         parts, order = [], []
-        for bank in dict.fromkeys(banks):
-            mine = [i for i, other in enumerate(banks) if other == bank]
-            parts.append(self.connectors[module_key(bank)](states[mine]))
+        for key in dict.fromkeys(through):
+            mine = [i for i, other in enumerate(through) if other == key]
+            parts.append(self.connectors[key](states[mine]))
             order += mine
         back = torch.tensor(order, device=states.device).argsort()
         keys = [(route.row, route.turn, route.token) for route in routes]
@@ -221,25 +183,39 @@ class LinkedModel(nn.Module):
         wanted = any(self.bound[name].decoder.uses_image_features for name in decoders)
         return self.backbone.image_features(inputs) if wanted else None
 
-    def with_features(self, batch: DecoderInputs, features: ImageFeatures | None) -> DecoderInputs:
-        """Give each call of `batch` the maps of its image."""
-        if features is None or not batch["image_index"].numel():
+    def with_features(
+        self, name: str, batch: DecoderInputs, features: ImageFeatures | None
+    ) -> DecoderInputs:
+        """Give each call of a decoder that shares them the maps of its image, zeros without one.
+
+        Raises:
+            BackboneError: The backbone gives no maps.
+        """
+        if features is None or not self.bound[name].decoder.uses_image_features:
             return batch
-        index = batch["image_index"]
-        return DecoderInputs(batch, image_features=tuple(m[index] for m in features.maps))
+        if not features.maps:
+            raise BackboneError(
+                f"The decoder {name!r} shares the feature maps (images, C, H, W) of the backbone's "
+                f"image encoder. {type(self.backbone).__name__} gives none for this model. Choose "
+                "a backbone with a convolutional encoder, or a decoder with an encoder of its own."
+            )
+        index = batch["image_index"].to(self.device)
+        known = (index >= 0).view(-1, 1, 1, 1)
+        maps = tuple(torch.where(known, m[index.clamp(min=0)], 0) for m in features.maps)
+        return DecoderInputs(batch, image_features=maps)
 
     def _idle_loss(self, name: str, hidden: Tensor) -> LossTerm:
         """A minimal call of a decoder that the batch does not use, with weight 0."""
         bound = self.bound[name]
         call = bound.decoder.dummy_call()
         batch = bound.decoder.collate([bound.decoder.prepare(call, training=True)])
-        batch["image_index"] = torch.zeros(1, dtype=torch.long)
+        batch["image_index"] = torch.tensor([-1 if call.image is None else 0])
         features = None
         if bound.decoder.uses_image_features and call.image is not None:
             text = self.backbone.render([Message("user", (IMAGE,))])
             inputs = self.backbone.encode([text], [[call.image]])
             features = self.backbone.image_features(to_device(inputs, self.device))
-        batch = self.with_features(to_device(batch, self.device), features)
+        batch = self.with_features(name, to_device(batch, self.device), features)
         states = hidden.new_zeros(1, bound.num_queries, hidden.shape[-1])
         states = states + 0.0 * self.queries.input_rows().sum()
         links = self.link(name, [Route(0, 0, bound.tokens[0])], states)
@@ -267,17 +243,9 @@ def _language_loss(logits: Tensor, labels: Tensor) -> LossTerm:
     return total, (targets != IGNORE).sum()
 
 
+def _connector_key(binding: Binding) -> str:
+    return module_key(f"{binding.decoder}/{binding.bank}")
+
+
 def _weight(module: nn.Module) -> Tensor:
     return module.get_parameter("weight")
-
-
-def to_device(value: Any, device: torch.device) -> Any:
-    """`value` with every tensor inside of it on `device`."""
-    if isinstance(value, Tensor):
-        return value.to(device)
-    if isinstance(value, Mapping):
-        moved = {key: to_device(item, device) for key, item in value.items()}
-        return DecoderInputs(moved) if isinstance(value, DecoderInputs) else moved
-    if isinstance(value, list | tuple):
-        return type(value)(to_device(item, device) for item in value)
-    return value
