@@ -24,7 +24,8 @@ class Requirement:
     """A distribution that a plugin needs at run time."""
 
     distribution: str
-    """Name and versions as in a requirements file: `mmdet>=3.3,<4`."""
+    """Name and versions as in a requirements file: `mmdet>=3.3,<4`. Alternatives are joined by
+    " or ": `mmcv>=2.0 or mmcv-lite>=2.0`."""
     install: str
     """The line that installs it: `pip install --no-deps mmdet==3.3.0`."""
 
@@ -43,7 +44,8 @@ class DecoderSpec:
     """`package.module:callable`, called with an instance of the config class; returns a
     `TaskDecoder`."""
     config_class: str
-    """`package.module:Class`, a frozen pydantic model whose fields all have defaults."""
+    """`package.module:Class`, a pydantic model whose fields all have defaults, with
+    `ConfigDict(frozen=True, extra="forbid")`."""
     banks: Mapping[str, str] = field(default_factory=dict)
     """Token to query bank, where a token shall not share the one bank that bears the decoder's
     name."""
@@ -123,7 +125,8 @@ class BackboneSpec:
     """`package.module:callable`, called with an instance of the config class; returns a
     `Backbone`."""
     config_class: str
-    """`package.module:Class`, a frozen pydantic model."""
+    """`package.module:Class`, a pydantic model as for a decoder. Its field `source: str | None`
+    takes a folder that `Backbone.save` wrote, so that a checkpoint can be loaded."""
     requires: tuple[Requirement, ...] = ()
     """Distributions that must be installed before the factory can run."""
     api_version: int = PLUGIN_API_VERSION

@@ -174,6 +174,8 @@ class CallInput:
 class DecoderInputs(dict[str, Any]):
     """A batch of prepared calls: the decoder's own keys, and what the core adds.
 
+    `image_index`: (calls,) the image of each call among those of the batch, -1 where it has none.
+
     `image_features`: for decoders that share the image encoder of the backbone, a tuple of maps
     (calls, C, H, W).
     """
