@@ -20,6 +20,17 @@ os.environ.update(
     MPLBACKEND="Agg",
 )
 
+TINY_DEMO = (
+    "model.backbone.config.encoder=conv",
+    "model.decoders.0.config.in_channels=[16, 24, 32]",
+    "data.class_lists.options.names=[apple, dog]",
+    "stages.0.steps=70",
+    "stages.0.batch_size=16",
+    "stages.0.warmup_steps=5",
+    "stages.1.steps=3",
+)
+"""What makes the demo's recipe one of seconds."""
+
 LOCAL_HOSTS = {None, "", "localhost", "127.0.0.1", "::1", "0.0.0.0", "::"}
 
 
@@ -61,3 +72,22 @@ def pytest_runtest_setup() -> None:
 
     random.seed(0)
     torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def tiny_demo_model(tmp_path_factory):
+    """The folder that `superlink demo --output demo` leaves behind, from a training of seconds.
+
+    It was trained to copy two words with routes behind them, and its boxes mean nothing. One
+    process trains, the others wait for it.
+    """
+    from filelock import FileLock
+
+    from superlink.demo import run_demo
+
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "tiny_demo_model"
+    with FileLock(f"{folder}.lock"):
+        if not (folder / "report.html").is_file():
+            run_demo(folder, num_scenes=2, overrides=TINY_DEMO, progress=False)
+    return folder

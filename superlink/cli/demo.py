@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -39,14 +40,16 @@ def demo(
     quiet_libraries(threads)
     from ..demo import run_demo  # here, as it imports all that training needs
 
-    command = f"superlink demo --output {output} --seed {seed}"
-    command += "".join(f" --set {change}" for change in changes or ())
+    command = ["superlink", "demo", "--output", str(output), "--seed", str(seed)]
+    command += ["--threads", str(threads)] if threads != 1 else []
+    command += ["--num-scenes", str(num_scenes)] if num_scenes != 150 else []
+    command += [part for change in changes or () for part in ("--set", change)]
     result = run_demo(
         output,
         seed=seed,
         num_scenes=num_scenes,
         overrides=changes or (),
-        command=command,
+        command=shlex.join(command),
         progress=not as_json,
     )
     if as_json:

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from PIL import Image
 from rich.table import Table
 from rich.text import Text
 
+from ..errors import InputError
 from ..interfaces import InstancePrediction, Reply
 from ..interfaces.images import open_image
 from .output import quiet_libraries, stderr, stdout
@@ -17,6 +19,8 @@ from .output import quiet_libraries, stderr, stdout
 __all__ = ["app"]
 
 app = typer.Typer(add_completion=False)
+
+_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 
 
 @app.command()
@@ -47,24 +51,45 @@ def predict(
 
     Example: superlink predict demo/model "Find: apple" --image demo/scene.png --picture out.png
     """
-    quiet_libraries(threads)
-    from ..build import load  # here, as the help needs none of it
-
     images = [open_image(path) for path in image or ()]
+    if picture is not None:
+        _check_picture(picture, len(images))
+    quiet_libraries(threads)
+    from ..build import load  # here, as the help and mistakes in the arguments need none of it
+
     reply = load(model).predict(
         prompt, images, answer=answer, max_new_tokens=max_new_tokens, strict=strict
     )
-    if picture is not None and images:
-        from ..visualization import draw_reply
-
-        picture.parent.mkdir(parents=True, exist_ok=True)
-        draw_reply(images[-1], reply, threshold).save(picture)
+    if picture is not None:
+        _draw(images[-1], reply, threshold, picture)
     if as_json:
         typer.echo(json.dumps(reply.to_json(), indent=2))
         return
     _show(reply, threshold)
-    if picture is not None and images:
-        stderr.print(f"picture {picture}")
+    if picture is not None:
+        stderr.print(f"picture {picture}", soft_wrap=True)
+
+
+def _check_picture(picture: Path, num_images: int) -> None:
+    """Raise before the model runs where its reply could not be drawn."""
+    if num_images == 0:
+        raise InputError("--picture draws on the last --image. Received: no --image")
+    if picture.suffix.lower() not in _SUFFIXES:
+        raise InputError(
+            f"--picture writes {', '.join(_SUFFIXES)}. Received: {picture.name!r} with the suffix "
+            f"{picture.suffix!r}"
+        )
+
+
+def _draw(image: Image.Image, reply: Reply, threshold: float, picture: Path) -> None:
+    from ..visualization import draw_reply
+
+    drawn = draw_reply(image, reply, threshold)
+    try:
+        picture.parent.mkdir(parents=True, exist_ok=True)
+        drawn.save(picture)
+    except OSError as error:
+        raise InputError(f"The picture {picture} cannot be written: {error}") from error
 
 
 def _show(reply: Reply, threshold: float) -> None:

@@ -10,18 +10,22 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from string import Template
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from matplotlib.figure import Figure
 from PIL import Image
 
 from ..data.attribution import attribution
 from ..evaluation import ResultCard
-from ..interfaces import Reply
+from ..interfaces import InstancePrediction, Reply
 from ..training import Recipe, TrainingResult
-from ..visualization import draw_reply
+from ..visualization import PictureCanvas
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["Shown", "write_report"]
+
+_THRESHOLD = 0.3
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,7 @@ def write_report(
     page = template.substitute(
         command=html.escape(card.command),
         seed=card.seed,
+        threshold=_THRESHOLD,
         minutes=f"{card.cpu_minutes:.1f}",
         forced=f"{card.metrics['detection/box_AP50/forced']:.2f}",
         generated=f"{card.metrics['detection/box_AP50/generated']:.2f}",
@@ -74,12 +79,22 @@ def write_report(
 
 
 def _figure(item: Shown) -> str:
-    picture = draw_reply(item.image, item.reply)
+    picture = _drawn(item)
     caption = f"<b>{html.escape(item.question)}</b><br>{html.escape(item.reply.text) or '—'}"
     return (
         f'<figure><img src="{_data_url(picture)}" alt="{html.escape(item.question)}">'
         f"<figcaption>{caption}</figcaption></figure>"
     )
+
+
+def _drawn(item: Shown) -> Image.Image:
+    """The boxes alone: the text of the reply stands in the caption."""
+    canvas = PictureCanvas(item.image)
+    for prediction in item.reply.predictions:
+        if isinstance(prediction, InstancePrediction):
+            prediction = prediction.above(_THRESHOLD)
+        prediction.draw(canvas)
+    return canvas.image
 
 
 def _data_url(picture: Image.Image) -> str:
@@ -90,6 +105,8 @@ def _data_url(picture: Image.Image) -> str:
 
 def _loss_figure(history: Sequence[Mapping[str, Any]]) -> Figure:
     """One panel for each stage: the loss, and its largest parts."""
+    from matplotlib.figure import Figure  # of an extra, whose lack the demo reports at its start
+
     stages = list(dict.fromkeys(entry["stage"] for entry in history))
     figure = Figure(figsize=(5.2 * len(stages), 3.2), layout="constrained")
     for axes, stage in zip(figure.subplots(1, len(stages), squeeze=False)[0], stages, strict=True):
@@ -108,17 +125,17 @@ def _loss_figure(history: Sequence[Mapping[str, Any]]) -> Figure:
 
 def _svg(figure: Figure) -> str:
     buffer = io.StringIO()
-    figure.savefig(buffer, format="svg")
+    figure.savefig(buffer, format="svg", metadata={"Date": None})
     return buffer.getvalue()[buffer.getvalue().index("<svg") :]
 
 
 def _parts(result: TrainingResult) -> str:
     """Parameters by part of the model."""
     model = result.model
-    tower = model.backbone.get_submodule("model.model.vision_tower")
+    tower: Any = model.backbone.get_submodule("model.model.vision_tower")
     vision = sum(p.numel() for p in tower.parameters())
     parts = {
-        "image encoder (EfficientNet-Lite0, from ImageNet)": vision,
+        f"image encoder ({tower.config.encoder})": vision,
         "language model": sum(p.numel() for p in model.backbone.parameters()) - vision,
         "super-link queries and routing tokens": _size(model.queries),
         "connectors": _size(model.connectors),

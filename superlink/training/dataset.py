@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from torch.utils.data import Dataset
@@ -12,6 +13,7 @@ from torch.utils.data import Dataset
 from ..errors import ConfigError, InputError
 from ..interfaces import Sample, TaskSpec
 from ..registry import Registry, load_object
+from ..registry.suggestions import suggest
 from .recipe import DataChoice
 
 __all__ = ["StageDataset", "open_data"]
@@ -64,14 +66,28 @@ def open_data(choice: DataChoice, registry: Registry) -> tuple[Sequence[Any], Co
     spec = registry.task(choice.task)
     reader = load_object(_reader_path(choice, spec), f"task {choice.task!r}")
     conversation = registry.load("task", choice.task, spec.conversation)
-    try:
-        records: Sequence[Any] = reader(**choice.options)
-    except TypeError as error:
-        raise ConfigError(
-            f"The reader {choice.format!r} of task {choice.task!r} cannot take these options: "
-            f"{error}. Received: {choice.options}"
-        ) from error
+    _check_options(reader, (), choice.options, f"The reader {choice.format!r} of {choice.task!r}")
+    _check_options(
+        conversation, (None,) * 3, choice.conversation, f"The conversation of {choice.task!r}"
+    )
+    records: Sequence[Any] = reader(**choice.options)
     return records, functools.partial(conversation, **choice.conversation)
+
+
+def _check_options(
+    function: Callable[..., Any], given: Sequence[Any], options: Mapping[str, Any], what: str
+) -> None:
+    """Raise where `function` cannot be called with `options` beside the arguments it is given."""
+    signature = inspect.signature(function)
+    try:
+        signature.bind(*given, **options)
+    except TypeError as error:
+        names = list(signature.parameters)[len(given) :]
+        wrong = next((name for name in options if name not in names), "")
+        raise ConfigError(
+            f"{what} cannot take these options: {error}. Received: {options}. "
+            f"{suggest(wrong, names)}"
+        ) from error
 
 
 def _reader_path(choice: DataChoice, spec: TaskSpec) -> str:

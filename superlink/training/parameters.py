@@ -28,7 +28,7 @@ def freeze(model: nn.Module, stage: Stage, fixed: frozenset[str]) -> None:
         fixed: Parameters that are never trained, whatever a stage says.
 
     Raises:
-        ConfigError: A path of the stage leads to no parameter.
+        ConfigError: A path of the stage leads to no parameter, or nothing is left to train.
     """
     names = [name for name, _ in model.named_parameters()]
     for path in stage.learning_rates:
@@ -40,6 +40,12 @@ def freeze(model: nn.Module, stage: Stage, fixed: frozenset[str]) -> None:
             )
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(name not in fixed and learning_rate_of(name, stage) > 0)
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        raise ConfigError(
+            f"Stage {stage.name!r} trains nothing: every parameter is frozen, or has the learning "
+            f"rate 0. Received: learning_rate={stage.learning_rate}, "
+            f"learning_rates={stage.learning_rates}"
+        )
 
 
 def parameter_groups(model: nn.Module, stage: Stage) -> list[dict[str, Any]]:

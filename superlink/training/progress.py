@@ -61,4 +61,8 @@ class StageProgress(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """End the bar."""
+        self.close()
+
+    def close(self) -> None:
+        """Give the terminal back, also where training was interrupted."""
         self.bar.stop()

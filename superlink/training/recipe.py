@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from ..build import ModelConfig
 from ..errors import ConfigError
 from ..registry import validate_config
+from ..registry.suggestions import suggest
 
 __all__ = ["DataChoice", "Recipe", "Stage", "load_recipe"]
 
@@ -36,7 +37,7 @@ class Stage(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str = Field(pattern=r"[a-z0-9_\-]+")
+    name: str = Field(pattern=r"^[a-z0-9_\-]+$")
     """Lower-case name, used for its folder."""
     data: str
     """Key of the recipe's `data`."""
@@ -79,8 +80,8 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str
-    """What the run is called."""
+    name: str = Field(pattern=r"^\w[\w.\-]*$")
+    """What the run is called, and its folder."""
     seed: int = 0
     """Of weights, data and order."""
     model: ModelConfig
@@ -98,8 +99,8 @@ class Recipe(BaseModel):
         for stage in self.stages:
             if stage.data not in self.data:
                 raise ValueError(
-                    f"stage {stage.name!r} wants the data {stage.data!r}; there are "
-                    f"{sorted(self.data)}"
+                    f"stage {stage.name!r} wants the data {stage.data!r}. "
+                    f"{suggest(stage.data, self.data)}"
                 )
         return self
 
@@ -109,7 +110,8 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
 
     Args:
         path: The YAML file.
-        overrides: `a.b=c`; indices count into lists, as in `stages.0.steps=10`.
+        overrides: `a.b=c`; indices count into lists, as in `stages.0.steps=10`. Values are YAML:
+            keys with dots are set as `stages.0.learning_rates={backbone.model: 0}`.
 
     Raises:
         ConfigError: The file is missing, is no YAML, or holds a key or value that does not fit.
@@ -136,7 +138,7 @@ def _apply(data: Any, override: str) -> None:
     node = data
     for part in parents:
         node = _child(node, part, override)
-    value = yaml.safe_load(text)
+    value = _parse(text, override)
     if isinstance(node, list):
         node[_index(node, last, override)] = value
     elif isinstance(node, dict):
@@ -148,14 +150,21 @@ def _apply(data: Any, override: str) -> None:
 def _child(node: Any, part: str, override: str) -> Any:
     if isinstance(node, list):
         return node[_index(node, part, override)]
-    if isinstance(node, Mapping):
-        return node.setdefault(part, {}) if isinstance(node, dict) else node[part]
+    if isinstance(node, dict):
+        return node.setdefault(part, {})
     raise ConfigError(f"{part!r} of {override!r} leads into a value, not into a mapping.")
 
 
 def _index(node: list[Any], part: str, override: str) -> int:
-    if not part.isdigit() or int(part) >= len(node):
+    if not part.isdecimal() or int(part) >= len(node):
         raise ConfigError(
-            f"{part!r} of {override!r} must be an index from 0 to {len(node) - 1} of a list."
+            f"{part!r} of {override!r} must be an index into a list of {len(node)}, counted from 0."
         )
     return int(part)
+
+
+def _parse(text: str, override: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"The value of {override!r} is not valid YAML: {error}") from error

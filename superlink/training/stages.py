@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from transformers.trainer_utils import set_seed
+from transformers.utils.import_utils import is_accelerate_available
 
 from ..build import build_model, restore
 from ..checkpoint import save
-from ..errors import CheckpointError, InputError
+from ..errors import CheckpointError, InputError, MissingDependencyError
 from ..model import SuperLinkModel
 from ..registry import Registry, default_registry
 from .dataset import StageDataset, open_data
@@ -35,7 +35,7 @@ class TrainingResult:
     history: tuple[Mapping[str, Any], ...]
     """What was logged, with the name of its stage."""
     cpu_minutes: float
-    """Processor time of this process in training, all threads together."""
+    """Processor time of training, all threads together; what a kill threw away does not count."""
 
 
 def train(
@@ -58,7 +58,12 @@ def train(
 
     Raises:
         InputError: `output` holds the run of another recipe.
+        MissingDependencyError: accelerate is not installed.
     """
+    if not is_accelerate_available():
+        raise MissingDependencyError(
+            "Training needs accelerate, which is not installed. Run: pip install 'superlink[train]'"
+        )
     output = Path(output)
     registry = registry or default_registry()
     _claim(output, recipe)
@@ -68,7 +73,7 @@ def train(
     for index, stage in enumerate(recipe.stages):
         folder = output / "stages" / f"{index}-{stage.name}"
         if (folder / "model" / "config.json").is_file():
-            restore(model, folder / "model")
+            restore(model, folder / "model", registry)
             continue
         _run_stage(model, recipe, index, folder, fixed, registry, progress=progress)
     save(model, output / "model")
@@ -88,20 +93,24 @@ def _run_stage(
 ) -> None:
     stage, seed = recipe.stages[index], recipe.seed * 1000 + index
     records, conversation = open_data(recipe.data[stage.data], registry)
-    num_samples = stage.steps * stage.batch_size * stage.gradient_accumulation
-    dataset = StageDataset(records, conversation, num_samples, seed)
+    arguments = stage_arguments(stage, folder, seed)
+    per_step = stage.batch_size * stage.gradient_accumulation * arguments.world_size
+    dataset = StageDataset(records, conversation, stage.steps * per_step, seed)
     freeze(model, stage, fixed)
     model.stop_gradient, model.lm_weight = stage.stop_gradient, stage.lm_weight
-    arguments = stage_arguments(stage, folder, seed)
-    trainer = SuperLinkTrainer(model, arguments, stage, dataset, progress=progress)
-    started = time.process_time()
-    trainer.train(resume_from_checkpoint=_last_checkpoint(folder))
-    minutes = (time.process_time() - started) / 60
+    trainer = SuperLinkTrainer(
+        model, arguments, stage, dataset, registry=registry, progress=progress
+    )
+    trainer.run(_last_checkpoint(folder))
     if trainer.average is not None:
         trainer.average.apply()
     model.stop_gradient, model.lm_weight = False, 1.0
     history = [{**entry, "stage": stage.name} for entry in trainer.state.log_history]
-    log = {"history": history, "cpu_minutes": minutes, "dropped": trainer.dropped}
+    log = {
+        "history": history,
+        "cpu_minutes": trainer.cpu_seconds / 60,
+        "dropped": trainer.num_dropped,
+    }
     (folder / "log.json").write_text(json.dumps(log, indent=1), encoding="utf-8")
     save(model, folder / "model")
 
@@ -117,17 +126,29 @@ def _claim(output: Path, recipe: Recipe) -> None:
                 "Choose another --output, or remove the folder."
             )
         return
-    if output.is_file():
-        raise InputError(f"Expected a folder for the run. Received: the file {output}")
-    output.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InputError(
+            f"Expected a folder that can be written to. Received: {output} ({error.strerror})"
+        ) from error
 
 
 def _last_checkpoint(folder: Path) -> str | None:
-    """The newest checkpoint that was written to its end: its state comes last."""
-    found = [p for p in folder.glob("checkpoint-*") if (p / "trainer_state.json").is_file()]
-    newest = max(found, key=lambda p: int(p.name.split("-")[1]), default=None)
+    """The newest checkpoint that was written to its end."""
+    found = [path for path in folder.glob("checkpoint-*") if _is_whole(path)]
+    newest = max(found, key=lambda path: int(path.name.split("-")[1]), default=None)
     return None if newest is None else str(newest)
+
+
+def _is_whole(checkpoint: Path) -> bool:
+    """Whether its last file is there, and is whole."""
+    try:
+        json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def _read_logs(output: Path, recipe: Recipe) -> tuple[tuple[Mapping[str, Any], ...], float]:

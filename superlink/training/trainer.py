@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +16,7 @@ from transformers import PrinterCallback, Trainer, TrainingArguments
 from ..build import restore
 from ..checkpoint import read_tensors, save, write_tensors
 from ..model import SuperLinkModel
+from ..registry import Registry
 from .averaging import MovingAverage
 from .dataset import StageDataset
 from .naming import LinkNaming
@@ -25,7 +27,7 @@ from .recipe import Stage
 __all__ = ["SuperLinkTrainer", "stage_arguments"]
 
 _EXTRAS = "stage.safetensors"
-"""What a stage needs beside the model to go on: the moving average and the naming head."""
+"""What a stage needs beside the model to go on: the moving average, the naming head, counters."""
 
 
 class SuperLinkTrainer(Trainer):
@@ -35,11 +37,16 @@ class SuperLinkTrainer(Trainer):
     and the format of checkpoints. The loop, devices, precision, clipping and schedules are
     transformers'.
 
+    The loss of a step is the mean over its accumulated batches, each of which divides by its own
+    counts. So accumulation equals one large batch exactly where the batches have the same numbers
+    of words and targets, and nearly otherwise.
+
     Args:
         model: The linked model; what it trains is frozen or not already.
         arguments: From `stage_arguments`.
         stage: The stage.
         dataset: Its samples.
+        registry: Where a checkpoint's backbone is looked up; None takes what is installed.
         progress: Whether to show a bar.
     """
 
@@ -50,29 +57,41 @@ class SuperLinkTrainer(Trainer):
         stage: Stage,
         dataset: StageDataset,
         *,
+        registry: Registry | None = None,
         progress: bool = True,
     ) -> None:
         self.stage = stage
         self.linked = model
+        self.registry = registry
         self.num_samples = len(dataset)
-        self.naming = LinkNaming(model) if stage.link_loss else None
-        self.average = MovingAverage(model, stage.ema) if stage.ema else None
-        self.dropped: list[str] = []
+        self.num_dropped = 0
         self._parts: dict[str, list[Tensor]] = defaultdict(list)
+        self._seconds_before, self._started = 0.0, time.process_time()
         super().__init__(
-            model=model,
-            args=arguments,
-            train_dataset=dataset,
-            data_collator=self._collate,
-            callbacks=[self.average] if self.average else None,
+            model=model, args=arguments, train_dataset=dataset, data_collator=self._collate
         )
-        if self.naming is not None:
-            self.naming.to(self.args.device)
+        # Only now: the model is on its device, and the seed of the stage is set.
+        self.naming = LinkNaming(model).to(self.args.device) if stage.link_loss else None
+        self.average = MovingAverage(model, stage.ema) if stage.ema else None
+        self.bar = StageProgress(stage.name) if progress else None
+        for callback in filter(None, (self.average, self.bar)):
+            self.add_callback(callback)
         self.remove_callback(PrinterCallback)
-        if progress:
-            self.add_callback(StageProgress(stage.name))
         # Our loss is a mean over the batch, and divided by the accumulation steps by the Trainer.
         self.loss_is_scaled_for_ga = False
+
+    @property
+    def cpu_seconds(self) -> float:
+        """Processor time of the stage, interrupted runs up to their last checkpoint included."""
+        return self._seconds_before + time.process_time() - self._started
+
+    def run(self, checkpoint: str | None = None) -> None:
+        """Train, from the start or from a checkpoint of the stage."""
+        try:
+            self.train(resume_from_checkpoint=checkpoint)
+        finally:
+            if self.bar is not None:
+                self.bar.close()
 
     def _collate(self, samples: list[Any]) -> dict[str, Any]:
         batch = self.linked.processor(samples, run_decoders=self.stage.run_decoders)
@@ -91,6 +110,8 @@ class SuperLinkTrainer(Trainer):
                 head = {"params": list(self.naming.parameters()), "lr": rate, "weight_decay": 0.0}
                 groups.append(head)
             self.optimizer = torch.optim.AdamW(groups, betas=self.stage.adam_betas, foreach=True)
+            # The Trainer forgets the gradients of the model alone; the naming head is beside it.
+            self.optimizer.register_step_post_hook(lambda optimizer, *_: optimizer.zero_grad())
         return self.optimizer
 
     def compute_loss(
@@ -101,7 +122,7 @@ class SuperLinkTrainer(Trainer):
         num_items_in_batch: Any = None,
     ) -> Any:
         """The model's loss, plus the link loss where the stage has one; parts are logged."""
-        self.dropped += inputs.pop("dropped", [])
+        self.num_dropped += len(inputs.pop("dropped", ()))
         out = model(**inputs)
         loss = out.loss
         for name, (total, count) in out.losses.items():
@@ -117,8 +138,8 @@ class SuperLinkTrainer(Trainer):
         for name, values in self._parts.items():
             logs[name] = round(float(torch.stack(values).mean()), 5)
         self._parts.clear()
-        if self.dropped:
-            logs["dropped_samples"] = float(len(self.dropped))
+        if self.num_dropped:
+            logs["dropped_samples"] = float(self.num_dropped)
         super().log(logs, start_time)
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
@@ -131,18 +152,23 @@ class SuperLinkTrainer(Trainer):
     ) -> None:
         """Read our checkpoint folder in place of the Trainer's."""
         folder = Path(resume_from_checkpoint)
-        restore(self.linked, folder)
+        restore(self.linked, folder, self.registry)
         extras = read_tensors(folder / _EXTRAS)
         if self.average is not None:
             self.average.load_state_dict(_part(extras, "average."))
         if self.naming is not None:
             self.naming.load_state_dict(_part(extras, "naming."))
+        self.num_dropped = int(extras["num_dropped"])
+        self._seconds_before = float(extras["cpu_seconds"])
 
     def _extras(self) -> dict[str, Tensor]:
         average = self.average.state_dict() if self.average else {}
         naming = self.naming.state_dict() if self.naming else {}
-        return {f"average.{k}": v for k, v in average.items()} | {
-            f"naming.{k}": v for k, v in naming.items()
+        return {
+            "num_dropped": torch.tensor(self.num_dropped),
+            "cpu_seconds": torch.tensor(self.cpu_seconds),
+            **{f"average.{name}": value for name, value in average.items()},
+            **{f"naming.{name}": value for name, value in naming.items()},
         }
 
 

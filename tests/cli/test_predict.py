@@ -1,0 +1,214 @@
+"""`superlink predict`: what it prints and writes, and what it says to mistakes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import struct
+import subprocess
+import sys
+import zlib
+
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from superlink.cli.main import app
+
+
+@pytest.fixture
+def predict(tiny_demo_model):
+    """Run the command: `predict("Find: apple", "--image", path)`, by default on the tiny model."""
+
+    def run(*arguments, model=tiny_demo_model / "model", exit_code=0):
+        result = CliRunner().invoke(app, ["predict", str(model), *map(str, arguments)])
+        assert result.exit_code == exit_code, result.output
+        return result
+
+    return run
+
+
+@pytest.fixture
+def refused(predict):
+    """Run the command and give the text of the panel that ends it, its borders left out."""
+
+    def run(*arguments, **options):
+        result = predict(*arguments, **options, exit_code=2)
+        assert result.stdout == ""
+        return " ".join(line.strip("│ ") for line in result.stderr.splitlines())
+
+    return run
+
+
+@pytest.fixture
+def scene(tiny_demo_model):
+    return tiny_demo_model / "scene.png"
+
+
+def test_reply_in_words_and_boxes(predict, scene):
+    output = predict("Find: apple", "--image", scene, "--threshold", 0).stdout.splitlines()
+    assert output[0] == "apple"
+    assert output[1].split() == ["phrase", "score", "x1", "y1", "x2", "y2"]
+    phrase, score, *corners = output[2].split()
+    assert phrase == "apple"
+    assert 0 <= float(score) <= 1
+    assert all(0 <= float(value) <= 512 for value in corners)
+
+
+def test_threshold_hides_weak_boxes(predict, scene):
+    assert predict("Find: apple", "--image", scene, "--threshold", 1).stdout == "apple\n"
+
+
+def test_json_is_all_of_stdout(predict, scene):
+    reply = json.loads(predict("Find: apple", "--image", scene, "--json").stdout)
+    assert reply["text"] == "apple"
+    assert reply["routes"] == [{"token": "[DET]", "phrase": "apple", "span": [0, 5]}]
+    (call,) = reply["calls"]
+    assert call["decoder"] == "mmdet.grounding_dino"
+    assert {"phrase", "label", "score", "bbox"} <= call["instances"][0].keys()
+
+
+def test_picture_shows_the_reply(predict, scene, tmp_path):
+    path = tmp_path / "new" / "out.png"
+    result = predict("Find: apple", "--image", scene, "--picture", path, "--threshold", 0)
+    assert "out.png" in result.stderr
+    with Image.open(path) as picture, Image.open(scene) as original:
+        assert picture.crop((0, 0, 512, 512)).tobytes() != original.convert("RGB").tobytes()
+
+
+def test_picture_is_written_also_without_instances(predict, scene, tmp_path):
+    path = tmp_path / "out.png"
+    predict("Find: apple", "--image", scene, "--picture", path, "--threshold", 1)
+    with Image.open(path) as picture, Image.open(scene) as original:
+        assert picture.height > original.height  # the text stands below
+        assert picture.crop((0, 0, 512, 512)).tobytes() == original.convert("RGB").tobytes()
+
+
+def test_forced_answer_routes_what_it_says(predict, scene):
+    arguments = ("What?", "--image", scene, "--answer", "<p>boat</p>[DET]", "--json")
+    reply = json.loads(predict(*arguments).stdout)
+    assert [route["phrase"] for route in reply["routes"]] == ["boat"]
+
+
+def test_question_without_an_image_is_answered_in_text(predict):
+    reply = json.loads(predict("Find: apple", "--json").stdout)
+    assert (reply["routes"], reply["calls"]) == ([], [])
+
+
+def test_call_that_cannot_be_served_is_told(predict, refused):
+    arguments = ("Find", "--answer", "<p>apple</p>[DET]")
+    result = predict(*arguments)
+    assert "not served: [DET] needs an image" in result.stderr
+    assert "[DET] needs an image" in refused(*arguments, "--strict")
+
+
+def test_token_that_the_user_types_calls_nobody(predict, scene):
+    arguments = ("<p>dog</p>[DET]", "--image", scene, "--answer", "<p>apple</p>[DET]", "--json")
+    reply = json.loads(predict(*arguments).stdout)
+    assert [route["phrase"] for route in reply["routes"]] == ["apple"]
+
+
+def test_image_of_one_pixel_works(predict, tmp_path):
+    path = tmp_path / "one.png"
+    Image.new("RGB", (1, 1), "red").save(path)
+    reply = json.loads(predict("Find: apple", "--image", path, "--json").stdout)
+    boxes = [item["bbox"] for call in reply["calls"] for item in call["instances"]]
+    assert boxes
+    assert all(0 <= value <= 1 for box in boxes for value in box)
+
+
+def huge_png(side):
+    """A PNG that announces `side` x `side` pixels and holds none: to decode it would fail."""
+    header = struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(b"")), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in chunks
+    )
+
+
+def test_huge_image_is_refused_before_it_is_decoded(refused, tmp_path):
+    path = tmp_path / "huge.png"
+    path.write_bytes(huge_png(20_000))
+    assert "is too large: at most 100,000,000 pixels" in refused("Find: apple", "--image", path)
+
+
+def test_missing_image(refused, tmp_path):
+    assert "No such image file" in refused("Find: apple", "--image", tmp_path / "none.png")
+
+
+def test_corrupt_image(refused, tmp_path, scene):
+    path = tmp_path / "cut.png"
+    path.write_bytes(scene.read_bytes()[:2000])
+    assert "cannot be read as an image" in refused("Find: apple", "--image", path)
+
+
+@pytest.mark.parametrize("prompt", ["", "  \n"])
+def test_empty_prompt(refused, scene, prompt):
+    assert "Expected a prompt that asks something" in refused(prompt, "--image", scene)
+
+
+def test_picture_needs_an_image(refused, tmp_path):
+    message = refused("Find: apple", "--picture", tmp_path / "out.png")
+    assert "--picture draws on the last --image. Received: no --image" in message
+    assert not (tmp_path / "out.png").exists()
+
+
+@pytest.mark.parametrize("name", ["out.pdf", "out", "out.png.txt"])
+def test_picture_of_unknown_format(refused, scene, tmp_path, name):
+    message = refused("Find: apple", "--image", scene, "--picture", tmp_path / name)
+    assert "--picture writes .png, .jpg, .jpeg, .webp" in message
+
+
+def test_picture_that_cannot_be_written(refused, scene, tmp_path):
+    (tmp_path / "out.png").mkdir()
+    message = refused("Find: apple", "--image", scene, "--picture", tmp_path / "out.png")
+    assert "cannot be written" in message
+
+
+def test_folder_that_is_no_checkpoint(refused, scene, tmp_path):
+    message = refused("Find: apple", "--image", scene, model=tmp_path)
+    assert "Expected a checkpoint folder with config.json" in message
+
+
+def test_folder_that_does_not_exist(refused, scene, tmp_path):
+    message = refused("Find: apple", "--image", scene, model=tmp_path / "none")
+    assert "does not exist" in message
+
+
+@pytest.fixture
+def copied_model(tiny_demo_model, tmp_path):
+    return shutil.copytree(tiny_demo_model / "model", tmp_path / "model")
+
+
+def test_checkpoint_of_a_decoder_that_is_not_installed(refused, scene, copied_model):
+    config = json.loads((copied_model / "config.json").read_text())
+    config["decoders"][0] |= {"name": "acme.boxes", "distribution": "superlink-acme"}
+    (copied_model / "config.json").write_text(json.dumps(config))
+    message = refused("Find: apple", "--image", scene, model=copied_model)
+    assert "needs the decoder 'acme.boxes', which is not available here" in message
+    assert "pip install superlink-acme==0.1.0" in message
+
+
+def test_pickle_in_place_of_safetensors(refused, scene, copied_model):
+    import torch
+
+    torch.save({"queries.tokens": torch.zeros(1)}, copied_model / "links.safetensors")
+    message = refused("Find: apple", "--image", scene, model=copied_model)
+    assert "Expected safetensors" in message
+    assert "reads no pickles" in message
+
+
+def test_help_teaches_and_mistakes_are_told_without_a_heavy_import(tmp_path):
+    script = f"""
+import sys
+from typer.testing import CliRunner
+from superlink.cli.main import app
+told = CliRunner().invoke(app, ["predict", "--help"])
+assert told.exit_code == 0 and "Example: superlink predict" in told.output, told.output
+lost = CliRunner().invoke(app, ["predict", "model", "Find", "--image", {str(tmp_path / "none")!r}])
+assert lost.exit_code == 2, lost.output
+assert not {{"transformers", "mmdet"}} & set(sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,78 @@
+"""The link loss: the condition of a route learns to name the words of its phrase."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+import torch
+
+from superlink.build import build_model
+from superlink.interfaces import LinkedQueries
+from superlink.tasks.detection import text_only_conversation
+from superlink.training.naming import LinkNaming
+
+NAMES = ("apple", "dog", "boat")
+
+
+@pytest.fixture
+def model(registry, recipe):
+    return build_model(recipe().model, registry)
+
+
+@pytest.fixture
+def batch(model):
+    rng = random.Random(0)
+    samples = [text_only_conversation(NAMES, rng) for _ in range(4)]
+    made = {**model.processor(samples, run_decoders=False)}
+    del made["dropped"]
+    return made
+
+
+def linked(states, phrases):
+    calls = torch.zeros(len(states), dtype=torch.long)
+    return {"toy": LinkedQueries(states, calls, ("[DET]",) * len(states), phrases, 1)}
+
+
+def test_link_loss_falls_on_text_alone(model, batch):
+    naming = LinkNaming(model)
+    parameters = [*model.queries.parameters(), *model.connectors.parameters()]
+    optimizer = torch.optim.AdamW([*parameters, *naming.parameters()], lr=1e-2)
+    losses = []
+    for _ in range(20):
+        loss = naming(model(**batch).links)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < losses[0] / 2
+
+
+def test_gradient_of_the_link_loss_reaches_queries_and_backbone(model, batch):
+    LinkNaming(model)(model(**batch).links).backward()
+    assert model.queries.banks["toy-detection"].grad.abs().sum() > 0
+    assert any(p.grad is not None and p.grad.any() for p in model.backbone.parameters())
+
+
+def test_link_loss_is_the_mean_cross_entropy_of_the_words(model):
+    naming = LinkNaming(model)
+    states = torch.randn(2, model.bound["toy.detection"].decoder.cond_size)
+    head = naming.heads[str(states.shape[1])]
+    words = [model.backbone.tokenize(word)[0] for word in ("red", "apple", "dog")]
+    logs = head(states).log_softmax(-1)
+    expected = -((logs[0, words[0]] + logs[0, words[1]]) / 2 + logs[1, words[2]]) / 2
+    torch.testing.assert_close(naming(linked(states, ("red apple", "dog"))), expected)
+
+
+def test_link_loss_takes_conditions_that_were_not_pooled(model):
+    naming = LinkNaming(model)
+    states = torch.randn(2, 3, model.bound["toy.detection"].decoder.cond_size)
+    pooled = naming(linked(states.mean(1), ("apple", "dog")))
+    torch.testing.assert_close(naming(linked(states, ("apple", "dog"))), pooled)
+
+
+def test_link_loss_without_phrases_is_0(model):
+    naming = LinkNaming(model)
+    states = torch.randn(1, model.bound["toy.detection"].decoder.cond_size)
+    assert naming(linked(states, ("",))) == 0
+    assert naming({}) == 0

@@ -1,0 +1,272 @@
+"""Runs of recipes: what they learn, log and leave behind, and how they go on after a kill."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import superlink
+from superlink.build import build_model
+from superlink.errors import ConfigError, InputError, MissingDependencyError
+from superlink.training import stages, train
+
+TEXT = {"data": "lists", "run_decoders": False, "link_loss": 0.5}
+
+
+class Killed(BaseException):
+    """Ends a run as a signal would: nothing in the library handles it."""
+
+
+@pytest.fixture
+def run(registry, tmp_path):
+    """Train a recipe in a folder below the test's: `run(recipe, "name")`."""
+
+    def run(recipe, name="run"):
+        return train(recipe, tmp_path / name, registry=registry, progress=False)
+
+    return run
+
+
+@pytest.fixture
+def kill(monkeypatch):
+    """Make runs end in the step `at` of their stage, with `kill(at)`; `kill(None)` lets them be."""
+    original = stages.SuperLinkTrainer
+
+    def kill(at, stage="joint"):
+        class Mortal(original):
+            def training_step(self, *args, **kwargs):
+                if self.stage.name == stage and self.state.global_step + 1 == at:
+                    raise Killed
+                return super().training_step(*args, **kwargs)
+
+        monkeypatch.setattr(stages, "SuperLinkTrainer", Mortal)
+
+    return kill
+
+
+def weights(folder):
+    """Every tensor below a folder, by file and name; the time that it took left out."""
+    return {
+        (str(path.relative_to(folder)), name): tensor
+        for path in sorted(folder.rglob("*.safetensors"))
+        for name, tensor in load_file(path).items()
+        if name != "cpu_seconds"
+    }
+
+
+def assert_same_weights(first, second):
+    one, two = weights(first), weights(second)
+    assert one.keys() == two.keys()
+    assert [key for key in one if not one[key].equal(two[key])] == []
+
+
+def means(history, key):
+    values = [entry[key] for entry in history if key in entry]
+    return sum(values[:5]) / 5, sum(values[-5:]) / 5
+
+
+def test_training_on_scenes_learns(run, recipe):
+    result = run(recipe())
+    assert [entry["step"] for entry in result.history if "loss" in entry] == list(range(1, 21))
+    for key in ("loss", "loss/lm", "loss/toy.detection/l1"):
+        first, last = means(result.history, key)
+        assert last < 0.8 * first, key
+    assert result.cpu_minutes > 0
+
+
+def test_run_leaves_a_model_that_loads(run, recipe, registry):
+    result = run(recipe(steps=2))
+    loaded = superlink.load(result.folder, registry).state_dict()
+    trained = result.model.state_dict()
+    assert trained.keys() == loaded.keys()
+    assert [name for name in trained if not trained[name].equal(loaded[name])] == []
+
+
+def test_checkpoints_are_whole_models(run, recipe, registry):
+    result = run(recipe(steps=6, save_steps=2, ema=0.9))
+    stage = result.folder.parent / "stages" / "0-joint"
+    assert sorted(p.name for p in stage.glob("checkpoint-*")) == ["checkpoint-4", "checkpoint-6"]
+    superlink.load(stage / "checkpoint-4", registry)
+    assert not list(stage.rglob("*.bin"))
+    # The stage hands on its average, not its last weights.
+    last = load_file(stage / "checkpoint-6" / "links.safetensors")
+    handed_on = load_file(stage / "model" / "links.safetensors")
+    average = load_file(stage / "checkpoint-6" / "stage.safetensors")
+    name = "queries.banks.toy-detection"
+    assert not handed_on[name].equal(last[name])
+    assert handed_on[name].equal(average[f"average.{name}"])
+
+
+def test_run_killed_again_and_again_goes_on_bit_for_bit(run, recipe, kill, tmp_path):
+    settings = {"steps": 12, "save_steps": 4, "ema": 0.9, "link_loss": 0.5, "batch_size": 2}
+    straight = run(recipe(**settings), "straight")
+    for at in (6, 9, 12):
+        kill(at)
+        with pytest.raises(Killed):
+            run(recipe(**settings), "killed")
+    kill(None)
+    resumed = run(recipe(**settings), "killed")
+    assert_same_weights(tmp_path / "straight", tmp_path / "killed")
+    losses = [[e["loss"] for e in r.history if "loss" in e] for r in (straight, resumed)]
+    assert losses[0] == losses[1]
+
+
+def test_stage_killed_before_its_first_checkpoint_begins_again(run, recipe, kill, tmp_path):
+    two = recipe(
+        {"name": "warm_up", "steps": 2, **TEXT}, {"name": "joint", "steps": 3, "link_loss": 0.1}
+    )
+    run(two, "straight")
+    kill(2)
+    with pytest.raises(Killed):
+        run(two, "killed")
+    kill(None)
+    run(two, "killed")
+    assert_same_weights(tmp_path / "straight", tmp_path / "killed")
+
+
+def test_half_written_checkpoint_is_skipped(run, recipe, kill, tmp_path):
+    settings = {"steps": 6, "save_steps": 2, "batch_size": 2}
+    run(recipe(**settings), "straight")
+    state = tmp_path / "killed" / "stages" / "0-joint" / "checkpoint-4" / "trainer_state.json"
+    for spoil in (lambda: state.write_text(state.read_text()[:99]), state.unlink):
+        kill(5)
+        with pytest.raises(Killed):
+            run(recipe(**settings), "killed")
+        spoil()
+    kill(None)
+    run(recipe(**settings), "killed")
+    assert_same_weights(tmp_path / "straight" / "model", tmp_path / "killed" / "model")
+
+
+def test_finished_stage_is_not_run_again(run, recipe, kill, tmp_path):
+    first = run(recipe(steps=2))
+    kill(1)
+    second = run(recipe(steps=2))
+    assert first.history == second.history
+    assert first.cpu_minutes == second.cpu_minutes
+    assert_same_weights(first.folder, tmp_path / "run" / "stages" / "0-joint" / "model")
+
+
+def test_interrupted_run_counts_the_time_before(run, recipe, kill, tmp_path):
+    kill(5)
+    with pytest.raises(Killed):
+        run(recipe(steps=6, save_steps=4, batch_size=2))
+    saved = tmp_path / "run" / "stages" / "0-joint" / "checkpoint-4" / "stage.safetensors"
+    before = float(load_file(saved)["cpu_seconds"])
+    kill(None)
+    assert run(recipe(steps=6, save_steps=4, batch_size=2)).cpu_minutes * 60 > before > 0
+
+
+def test_other_recipe_in_the_same_folder_is_refused(run, recipe):
+    run(recipe(steps=1))
+    with pytest.raises(InputError, match="holds the run of another recipe"):
+        run(recipe(steps=2))
+
+
+def test_output_that_is_a_file_is_refused(run, recipe, tmp_path):
+    (tmp_path / "run").write_text("not a folder")
+    with pytest.raises(InputError, match="Expected a folder that can be written to"):
+        run(recipe(steps=1))
+
+
+def test_training_without_accelerate_names_the_cure(run, recipe, monkeypatch):
+    monkeypatch.setattr(stages, "is_accelerate_available", lambda: False)
+    with pytest.raises(MissingDependencyError, match=r"pip install 'superlink\[train\]'"):
+        run(recipe(steps=1))
+
+
+def test_same_seed_gives_the_same_weights_and_another_seed_others(run, recipe, tmp_path):
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        run(recipe(steps=2, seed=seed), name)
+    assert_same_weights(tmp_path / "a" / "model", tmp_path / "b" / "model")
+    with pytest.raises(AssertionError):
+        assert_same_weights(tmp_path / "a" / "model", tmp_path / "c" / "model")
+
+
+def moved(run, recipe, registry):
+    """The parameters that a run of one stage changes."""
+    torch.manual_seed(recipe.seed)
+    start = dict(build_model(recipe.model, registry).named_parameters())
+    end = run(recipe).model.named_parameters()
+    return {name for name, parameter in end if not parameter.equal(start[name])}
+
+
+def test_stage_without_decoders_trains_llm_and_links_alone(run, recipe, registry):
+    text = recipe(steps=2, learning_rates={"decoders": 1e-3}, **TEXT)
+    parts = {name.split(".")[0] for name in moved(run, text, registry)}
+    assert parts == {"backbone", "queries", "connectors"}
+
+
+def test_stage_without_decoders_logs_no_decoder_loss(run, recipe):
+    history = run(recipe(steps=2, **TEXT)).history
+    parts = {key for entry in history for key in entry if key.startswith("loss/")}
+    assert parts == {"loss/lm", "loss/link"}
+
+
+@pytest.mark.parametrize("stop", [True, False])
+def test_stopped_gradient_keeps_decoders_from_queries_and_llm(run, recipe, registry, stop):
+    settings = {"lm_weight": 0.0, "weight_decay": 0, "learning_rate": 1e-2, "steps": 2}
+    parts = {
+        name.split(".")[0] for name in moved(run, recipe(stop_gradient=stop, **settings), registry)
+    }
+    linked = {"connectors", "decoders"}
+    assert parts == (linked if stop else linked | {"queries", "backbone"})
+
+
+def test_rates_of_a_stage_say_what_moves(run, recipe, registry):
+    rates = {"backbone": 0, "backbone.model.model.language_model.layers.1": 1e-3}
+    changed = moved(run, recipe(steps=2, learning_rate=0, learning_rates=rates), registry)
+    assert changed
+    assert all(name.startswith("backbone.model.model.language_model.layers.1.") for name in changed)
+
+
+def test_stage_hands_on_a_model_without_its_switches(run, recipe):
+    model = run(recipe(steps=1, stop_gradient=True, lm_weight=0.5)).model
+    assert (model.stop_gradient, model.lm_weight, model.training) == (False, 1.0, False)
+
+
+def test_accumulation_of_equal_batches_is_one_large_batch(run, recipe):
+    """One record and the same question: each batch has the same counts, so the means agree."""
+    lists = {"task": "class_list", "format": "names", "options": {"names": ["dog"]}}
+    settings = {**TEXT, "steps": 2, "warmup_steps": 0}
+    large = recipe({**settings, "batch_size": 8}, datasets={"lists": lists})
+    small = recipe(
+        {**settings, "batch_size": 4, "gradient_accumulation": 2}, datasets={"lists": lists}
+    )
+    histories = [run(large, "large").history, run(small, "small").history]
+    first, second = ([e["loss"] for e in history if "loss" in e] for history in histories)
+    assert first == pytest.approx(second, rel=1e-5)
+
+
+def test_accumulation_of_scenes_is_close_to_one_large_batch(run, recipe):
+    """Each batch divides by its own words and targets, so that the sums differ a little."""
+    large = run(recipe(steps=1, batch_size=8), "large").history[0]
+    small = run(recipe(steps=1, batch_size=4, gradient_accumulation=2), "small").history[0]
+    assert large["loss"] == pytest.approx(small["loss"], rel=0.05)
+    assert large["grad_norm"] == pytest.approx(small["grad_norm"], rel=0.15)
+
+
+def test_samples_that_are_too_long_are_counted(run, recipe):
+    scenes = {"options": {"num_scenes": 8, "size": 64, "max_objects": 3}}
+    data = {"scenes": {"task": "detection", "format": "scenes", **scenes}}
+    result = run(recipe(steps=4, batch_size=8, model={"max_length": 50}, datasets=data))
+    log = json.loads((result.folder.parent / "stages" / "0-joint" / "log.json").read_text())
+    assert 0 < log["dropped"] < 32
+    counted = [entry["dropped_samples"] for entry in log["history"] if "dropped_samples" in entry]
+    assert counted[-1] == log["dropped"]
+    assert counted == sorted(counted)
+
+
+def test_unknown_learning_rate_path_ends_the_run_with_a_hint(run, recipe):
+    with pytest.raises(ConfigError, match=r"names 'decoder'.*decoders.toy-detection"):
+        run(recipe(learning_rates={"decoder": 0}))
+
+
+def test_run_folder_can_be_moved(run, recipe, tmp_path, registry):
+    run(recipe(steps=1))
+    shutil.move(tmp_path / "run", tmp_path / "moved")
+    superlink.load(tmp_path / "moved" / "model", registry)
