@@ -105,6 +105,7 @@ class TransformersBackbone(Backbone):
         self.model: Any = model
         self.processor: Any = processor
         self.tokenizer: Any = self.processor.tokenizer
+        self._embeddings: tuple[nn.Module, ...] = ()
         self.vocab_size, self.hidden_size = self.output_head().get_parameter("weight").shape
 
     def add_tokens(self, tokens: Sequence[str]) -> list[int]:
@@ -184,14 +185,13 @@ class TransformersBackbone(Backbone):
     def embedding_modules(self) -> list[nn.Module]:
         """The input embedding, and every other embedding that has the same weight."""
         main = self.model.get_input_embeddings()
-        tied = [
-            module
-            for module in self.model.modules()
-            if isinstance(module, nn.Embedding)
-            and module is not main
-            and module.weight is main.weight
-        ]
-        return [main, *tied]
+        if not self._embeddings or self._embeddings[0] is not main:
+            # Kept, as each forward asks and walking all modules costs more than a small layer.
+            tied = (
+                m for m in self.model.modules() if isinstance(m, nn.Embedding) and m is not main
+            )
+            self._embeddings = (main, *(m for m in tied if m.weight is main.weight))
+        return list(self._embeddings)
 
     def output_head(self) -> nn.Module:
         """See `Backbone.output_head`."""

@@ -103,8 +103,11 @@ class LinkHooks:
         ids = args[0] if name is None else kwargs[name]
         if not isinstance(ids, Tensor) or ids.is_floating_point() or ids.dim() < 2:
             return None  # a model may look single tokens up, such as its image placeholder
-        self._pending, self._fired = self.positions(ids), True
-        safe = ids.masked_fill(self._pending >= 0, 0)
+        positions, self._fired = self.positions(ids), True
+        if ids.device.type == "cpu" and not (positions >= 0).any():
+            return None  # most steps of a generation; on other devices the question costs a wait
+        self._pending = positions
+        safe = ids.masked_fill(positions >= 0, 0)
         return ((safe, *args[1:]), kwargs) if name is None else (args, {**kwargs, name: safe})
 
     def _put_values(self, module: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor:
