@@ -150,16 +150,18 @@ class SuperLinkModel(LinkedModel):
         features: ImageFeatures | None,
         strict: bool,
     ) -> list[Reply]:
-        failures, possible = [], []
-        for call in calls:
-            token = answers.routes[call.routes[0]].token
-            if call.image is None and self.vocabulary.bindings[token].needs_image:
-                failures.append(RouteFailure(call, f"{token} needs an image, and there is none."))
-            else:
-                possible.append(call)
+        failures: list[RouteFailure] = []
+        inputs = self.processor.decoder_inputs(
+            samples,
+            answers.routes,
+            calls,
+            training=False,
+            on_failure=lambda call, error: failures.append(RouteFailure(call, str(error))),
+        )
         if strict and failures:
             raise InputError(failures[0].reason)
-        inputs = self.processor.decoder_inputs(samples, answers.routes, possible, training=False)
+        failed = [failure.call for failure in failures]
+        possible = [call for call in calls if call not in failed]
         served: list[tuple[Call, Prediction]] = []
         for name, batch in inputs.items():
             mine = [call for call in possible if call.decoder == name]

@@ -154,3 +154,15 @@ def test_restore_puts_the_weights_of_a_checkpoint_into_a_model(registry, tmp_pat
     restore(model, save(saved, tmp_path / "model"), registry)
     expected = saved.state_dict()
     assert all(torch.equal(value, expected[key]) for key, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize("architecture", ["llava", "qwen2_5_vl"])
+def test_detach_gives_the_tokenizer_back(registry, architecture):
+    bare = tiny_backbone(architecture)
+    processor, texts = bare.processor, ["<p>hello</p>[BOX]"]
+    before = bare.encode(texts, [[]])
+    model = attach(bare.model, processor, ["toy.box"], registry=registry)
+    assert len(model.backbone.encode(texts, [[]])["input_ids"][0]) < len(before["input_ids"][0])
+    assert torch.equal(bare.encode(texts, [[]])["input_ids"], before["input_ids"])
+    after = model.detach_link().encode(texts, [[]])
+    assert torch.equal(after["input_ids"], before["input_ids"])

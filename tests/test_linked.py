@@ -249,3 +249,20 @@ def test_connector_of_the_decoder_is_used_even_when_it_is_empty():
 def test_model_needs_decoders_each_once(decoders):
     with pytest.raises(ConfigError, match="A model needs decoders, each once"):
         LinkedModel(tiny_backbone(), decoders)
+
+
+def test_slots_take_the_queries_of_their_own_bank_whatever_the_names():
+    late = replace(TOY_BOX, name="zeta", routing_tokens=("[ZETA]",), num_queries=1)
+    early = replace(TOY_BOX, name="acme", routing_tokens=("[ACME]",), num_queries=3)
+    model = toy_model(specs=(late, early))
+    for bank, slots in model.vocabulary.slots.items():
+        ids = torch.tensor([[model.vocabulary.ids[slot] for slot in slots]])
+        values = model.backbone.embedding_modules()[0](ids)[0]
+        assert torch.equal(values, model.queries.banks[bank])
+
+
+def test_stop_gradient_ends_the_decoder_loss_at_shared_features():
+    model = linked(bound(TOY_BOX, SharingDecoder(ToyBoxConfig())))
+    model.stop_gradient = True
+    model(**model.processor([sample()])).losses["toy.box/l1"][0].backward()
+    assert all(p.grad is None or not p.grad.any() for p in model.backbone.parameters())

@@ -146,7 +146,7 @@ def test_call_without_an_image_is_a_failure_and_its_text_stays(model):
     assert reply.text == "a dog"
     assert [route.phrase for route in reply.routes] == ["dog"]
     assert (reply.calls, reply.predictions) == ((), ())
-    assert reply.failures[0].reason == "[BOX] needs an image, and there is none."
+    assert reply.failures[0].reason.startswith("[BOX] needs an image")
     assert reply.failures[0].call.routes == (0,)
     with pytest.raises(InputError, match=r"\[BOX\] needs an image"):
         model.predict("Find: dog", answer="a <p>dog</p>[BOX]", strict=True)
@@ -195,3 +195,25 @@ def test_answering_leaves_the_mode_as_it_was(models):
 def test_file_that_is_missing_is_refused(models):
     with pytest.raises(InputError, match="No such image file"):
         models["llava"].predict("Find: dog", "missing.jpg")
+
+
+def test_call_that_its_decoder_refuses_is_a_failure_and_leaves_the_batch_alone(monkeypatch):
+    model = toy_model()
+    decoder = model.bound["toy.box"].decoder
+    prepare = decoder.prepare
+
+    def at_most_one_route(call, *, training):
+        if len(call.tokens) > 1:
+            raise InputError("at most one route")
+        return prepare(call, training=training)
+
+    monkeypatch.setattr(decoder, "prepare", at_most_one_route)
+    answers = ("a[BOX]", "a[BOX] b[BOX]", "c[BOX]")
+    samples = [question(i, Message("assistant", text)) for i, text in enumerate(answers)]
+    replies = model.answer(samples, "forced")
+    assert [len(reply.predictions) for reply in replies] == [1, 0, 1]
+    assert replies[1].failures[0].reason == "at most one route"
+    alone = model.answer(samples[2:], "forced")[0]
+    assert torch.allclose(replies[2].predictions[0].bboxes, alone.predictions[0].bboxes, atol=1e-4)
+    with pytest.raises(InputError, match="at most one route"):
+        model.answer(samples, "forced", strict=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,7 +104,9 @@ class TransformersBackbone(Backbone):
             )
         # transformers types few of the attributes that its models share
         self.model: Any = model
-        self.processor: Any = processor
+        # A copy, as tokens are added to it; whoever handed the processor in keeps it as it is.
+        self._bare_processor: Any = processor
+        self.processor: Any = copy.deepcopy(processor)
         self.tokenizer: Any = self.processor.tokenizer
         self._embeddings: tuple[nn.Module, ...] = ()
         self.vocab_size, self.hidden_size = self.output_head().get_parameter("weight").shape
@@ -120,6 +123,11 @@ class TransformersBackbone(Backbone):
                     "fast tokenizer, or one that keeps added tokens whole."
                 )
         return [int(i) for i in self.tokenizer.convert_tokens_to_ids(list(tokens))]
+
+    def forget_tokens(self) -> None:
+        """See `Backbone.forget_tokens`."""
+        self.processor = copy.deepcopy(self._bare_processor)
+        self.tokenizer = self.processor.tokenizer
 
     def special_tokens(self) -> list[str]:
         """See `Backbone.special_tokens`."""

@@ -56,10 +56,13 @@ class CocoDataset(Sequence[AnnotatedImage]):
         self._by_image: dict[Any, list[Record]] = {image["id"]: [] for image in self._images}
         if len(self._by_image) != len(self._images):
             raise _invalid(path, "two images share an id")
+        self._skipped: dict[Any, set[str]] = {image["id"]: set() for image in self._images}
         keys = ("image_id", "category_id", "bbox")
         for entry in _listed(path, content, "annotations", keys):
             self._check(entry)
-            if not entry.get("iscrowd") and min(entry["bbox"][2:]) >= 1:
+            if entry.get("iscrowd") or min(entry["bbox"][2:]) < 1:
+                self._skipped[entry["image_id"]].add(self._names[entry["category_id"]])
+            else:
                 self._by_image[entry["image_id"]].append(entry)
 
     def __len__(self) -> int:
@@ -75,11 +78,15 @@ class CocoDataset(Sequence[AnnotatedImage]):
         image = self._images[index]
         path = self.folder / str(image["file_name"])
         size = self._size(image, path)
-        objects = (self._object(entry, *size) for entry in self._by_image[image["id"]])
+        found = [self._object(entry, *size) for entry in self._by_image[image["id"]]]
+        objects = tuple(item for item in found if item is not None)
+        # A class of which only crowds or slivers are annotated is neither here nor absent.
+        unsure = self._skipped[image["id"]] - {item.name for item in objects}
         return AnnotatedImage(
             image=path,
-            objects=tuple(item for item in objects if item is not None),
-            categories=self.categories,
+            objects=objects,
+            categories=tuple(name for name in self.categories if name not in unsure),
+            size=size,
             key=str(image.get("key", image["file_name"])),
             caption=image.get("caption", ""),
         )

@@ -72,6 +72,8 @@ class AnnotatedImage:
     """A stable name of the record."""
     caption: str = ""
     """One sentence on the image; empty where there is none."""
+    size: tuple[int, int] | None = None
+    """Width and height that the objects were annotated at, where it is known."""
 
     def __post_init__(self) -> None:
         if len(set(self.categories)) != len(self.categories):
@@ -93,8 +95,19 @@ class AnnotatedImage:
         return str(self.image) if isinstance(self.image, Path) else f"record {self.key!r}"
 
     def open(self) -> Image.Image:
-        """The image in RGB, read from its file where it is one."""
-        return open_image(self.image)
+        """The image in RGB, read from its file where it is one.
+
+        Raises:
+            InputError: The file cannot be read, or is not the image that was annotated.
+        """
+        image = open_image(self.image)
+        if self.size is not None and image.size != self.size:
+            raise InputError(
+                f"The annotations are of an image of {self.size[0]} x {self.size[1]} pixels. "
+                f"Received: {image.width} x {image.height} in {self.source}. It was resized, or "
+                "turned by its EXIF data, after it was annotated."
+            )
+        return image
 
     def _check_inside(self, width: int, height: int) -> None:
         for item in self.objects:

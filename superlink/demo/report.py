@@ -132,11 +132,10 @@ def _svg(figure: Figure) -> str:
 def _parts(result: TrainingResult) -> str:
     """Parameters by part of the model."""
     model = result.model
-    tower: Any = model.backbone.get_submodule("model.model.vision_tower")
-    vision = sum(p.numel() for p in tower.parameters())
+    vision = sum(p.numel() for n, p in model.backbone.named_parameters() if "vision" in n)
     parts = {
-        f"image encoder ({tower.config.encoder})": vision,
-        "language model": sum(p.numel() for p in model.backbone.parameters()) - vision,
+        "image encoder": vision,
+        "language model": _size(model.backbone) - vision,
         "super-link queries and routing tokens": _size(model.queries),
         "connectors": _size(model.connectors),
         "task decoders": _size(model.decoders),

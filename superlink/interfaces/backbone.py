@@ -36,6 +36,10 @@ class Backbone(nn.Module, ABC):
         theirs."""
 
     @abstractmethod
+    def forget_tokens(self) -> None:
+        """Undo `add_tokens`: text is read again as the bare tokenizer reads it."""
+
+    @abstractmethod
     def special_tokens(self) -> Sequence[str]:
         """Every string that the tokenizer or the processor treats as control, image placeholders
         included."""

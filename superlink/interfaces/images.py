@@ -71,10 +71,10 @@ def _upright_rgb(image: Image.Image, name: str) -> Image.Image:
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I"):  # 16-bit grey, which Pillow would clip to white
-        return Image.fromarray((np.asarray(image) // 257).clip(0, 255).astype(np.uint8)).convert(
-            "RGB"
-        )
+    if image.mode.startswith("I"):  # wide grey, which Pillow would clip to white
+        grey = np.asarray(image).clip(0, 65535)
+        grey = grey // 257 if image.mode != "I" or grey.max() > 255 else grey
+        return Image.fromarray(grey.astype(np.uint8)).convert("RGB")
     if image.has_transparency_data:
         white = Image.new("RGBA", image.size, "white")
         return Image.alpha_composite(white, image.convert("RGBA")).convert("RGB")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypedDict
 
@@ -175,56 +175,64 @@ class Processor:
         calls: Sequence[Call],
         *,
         training: bool,
+        on_failure: Callable[[Call, InputError], None] | None = None,
     ) -> dict[str, DecoderInputs]:
         """What each decoder that is called gets, its calls in the order of `calls`.
 
         The core adds `image_index`, (calls,) among all images of the batch, -1 for a call without.
+
+        Args:
+            samples: The conversations.
+            routes: The routes of all of them.
+            calls: The calls of these routes.
+            training: Whether there are targets.
+            on_failure: Told of each call that cannot be prepared, which is then left out. Without
+                it the error is raised.
         """
         first_image = [0]
         for sample in samples:
             first_image.append(first_image[-1] + len(sample.images))
-        call_inputs = self._call_inputs(samples, routes, calls, training=training)
-        batches = {}
-        for name in dict.fromkeys(call.decoder for call in calls):
-            mine = [i for i, call in enumerate(calls) if call.decoder == name]
-            decoder = self.decoders[name]
-            prepared = [decoder.prepare(call_inputs[i], training=training) for i in mine]
-            batches[name] = decoder.collate(prepared)
-            images = [(calls[i].row, calls[i].image) for i in mine]
-            batches[name]["image_index"] = torch.tensor(
-                [-1 if image is None else first_image[row] + image for row, image in images]
-            )
+        targets = _targets(samples, calls) if training else [None] * len(calls)
+        items: dict[str, list[dict[str, Any]]] = {}
+        images: dict[str, list[int]] = {}
+        for call, target in zip(calls, targets, strict=True):
+            try:
+                call_input = self._call_input(samples[call.row], routes, call, target)
+                item = self.decoders[call.decoder].prepare(call_input, training=training)
+            except InputError as error:
+                if on_failure is None:
+                    raise
+                on_failure(call, error)
+                continue
+            image = -1 if call.image is None else first_image[call.row] + call.image
+            items.setdefault(call.decoder, []).append(item)
+            images.setdefault(call.decoder, []).append(image)
+        batches = {name: self.decoders[name].collate(some) for name, some in items.items()}
+        for name, batch in batches.items():
+            batch["image_index"] = torch.tensor(images[name])
         return batches
 
-    def _call_inputs(
+    def _call_input(
         self,
-        samples: Sequence[Sample],
+        sample: Sample,
         routes: Sequence[Route],
-        calls: Sequence[Call],
-        *,
-        training: bool,
-    ) -> list[CallInput]:
-        targets = _targets(samples, calls) if training else [None] * len(calls)
-        inputs = []
-        for call, target in zip(calls, targets, strict=True):
-            sample = samples[call.row]
-            first = routes[call.routes[0]]
-            if call.image is None and self.vocabulary.bindings[first.token].needs_image:
-                raise InputError(
-                    f"{first.token} needs an image, and no message up to turn {call.turn} has "
-                    f"one. Received: key={sample.key!r}"
-                )
-            inputs.append(
-                CallInput(
-                    image=None if call.image is None else sample.images[call.image],
-                    geometry=None if call.image is None else sample.geometries[call.image],
-                    target=target,
-                    tokens=tuple(routes[i].token for i in call.routes),
-                    phrases=tuple(routes[i].phrase for i in call.routes),
-                    key=sample.key,
-                )
+        call: Call,
+        target: Mapping[str, Any] | None,
+    ) -> CallInput:
+        token = routes[call.routes[0]].token
+        if call.image is None and self.vocabulary.bindings[token].needs_image:
+            raise InputError(
+                f"{token} needs an image, and no message up to turn {call.turn} has one. "
+                f"Received: key={sample.key!r}"
             )
-        return inputs
+        return CallInput(
+            image=None if call.image is None else sample.images[call.image],
+            geometry=None if call.image is None else sample.geometries[call.image],
+            target=target,
+            tokens=tuple(routes[i].token for i in call.routes),
+            phrases=tuple(routes[i].phrase for i in call.routes),
+            key=sample.key,
+        )
 
 
 def _targets(samples: Sequence[Sample], calls: Sequence[Call]) -> list[Mapping[str, Any]]:

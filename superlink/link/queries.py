@@ -38,11 +38,12 @@ class SuperLinkQueries(nn.Module):
         super().__init__()
         self.tokens = nn.Parameter(torch.randn(num_controls, hidden_size) * init_std)  # (c, C)
         self.token_outputs = None if tied else nn.Parameter(self.tokens.detach().clone())
+        # As pairs: a ParameterDict sorts the keys of a dict, and the order is that of the slots.
         self.banks = nn.ParameterDict(
-            {
-                module_key(name): nn.Parameter(torch.randn(size, hidden_size) * init_std)
+            [
+                (module_key(name), nn.Parameter(torch.randn(size, hidden_size) * init_std))
                 for name, size in banks.items()
-            }
+            ]
         )
 
     def start_from(self, inputs: Tensor, outputs: Tensor) -> None:

@@ -108,6 +108,7 @@ class LinkedModel(nn.Module):
     def detach_link(self) -> Backbone:
         """Take the link off and give the backbone back as it was."""
         self.hooks.detach()
+        self.backbone.forget_tokens()
         return self.backbone
 
     def forward(
@@ -199,10 +200,12 @@ class LinkedModel(nn.Module):
                 f"image encoder. {type(self.backbone).__name__} gives none for this model. Choose "
                 "a backbone with a convolutional encoder, or a decoder with an encoder of its own."
             )
+        # The switch keeps a decoder's gradient from the LLM's image encoder too.
+        maps = [m.detach() if self.stop_gradient else m for m in features.maps]
         index = batch["image_index"].to(self.device)
         known = (index >= 0).view(-1, 1, 1, 1)
-        maps = tuple(torch.where(known, m[index.clamp(min=0)], 0) for m in features.maps)
-        return DecoderInputs(batch, image_features=maps)
+        shared = tuple(torch.where(known, m[index.clamp(min=0)], 0) for m in maps)
+        return DecoderInputs(batch, image_features=shared)
 
     def _idle_loss(self, name: str, hidden: Tensor) -> LossTerm:
         """A minimal call of a decoder that the batch does not use, with weight 0."""

@@ -25,7 +25,8 @@ class MovingAverage(TrainerCallback):
     def __init__(self, model: nn.Module, decay: float) -> None:
         self.decay = decay
         self.weights = {n: p for n, p in model.named_parameters() if p.requires_grad}
-        self.average = {name: p.detach().clone() for name, p in self.weights.items()}
+        # In float32: a bfloat16 average would round each small step away.
+        self.average = {n: p.detach().float().clone() for n, p in self.weights.items()}
 
     @torch.no_grad()
     def on_step_end(
@@ -38,7 +39,7 @@ class MovingAverage(TrainerCallback):
         """Move the average towards the weights."""
         step = state.global_step
         decay = min(self.decay, (1 + step) / (10 + step))
-        weights = [p.detach() for p in self.weights.values()]
+        weights = [p.detach().float() for p in self.weights.values()]
         torch._foreach_lerp_(list(self.average.values()), weights, 1 - decay)
 
     @torch.no_grad()

@@ -50,4 +50,6 @@ class LinkNaming(nn.Module):
             for row, phrase in zip(logits, linked.phrases, strict=True):
                 if ids := self._word_ids(phrase):
                     losses.append(-row[torch.tensor(ids, device=row.device)].mean())
-        return torch.stack(losses).mean() if losses else torch.zeros(())
+        if not losses:
+            return next(self.parameters()).new_zeros(())
+        return torch.stack(losses).mean()

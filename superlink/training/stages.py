@@ -94,7 +94,7 @@ def _run_stage(
     stage, seed = recipe.stages[index], recipe.seed * 1000 + index
     records, conversation = open_data(recipe.data[stage.data], registry)
     arguments = stage_arguments(stage, folder, seed)
-    per_step = stage.batch_size * stage.gradient_accumulation * arguments.world_size
+    per_step = stage.batch_size * stage.gradient_accumulation
     dataset = StageDataset(records, conversation, stage.steps * per_step, seed)
     freeze(model, stage, fixed)
     model.stop_gradient, model.lm_weight = stage.stop_gradient, stage.lm_weight
@@ -128,7 +128,9 @@ def _claim(output: Path, recipe: Recipe) -> None:
         return
     try:
         output.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        fresh = path.with_suffix(".new")
+        fresh.write_text(text, encoding="utf-8")
+        fresh.replace(path)
     except OSError as error:
         raise InputError(
             f"Expected a folder that can be written to. Received: {output} ({error.strerror})"

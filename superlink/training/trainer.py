@@ -15,6 +15,7 @@ from transformers import PrinterCallback, Trainer, TrainingArguments
 
 from ..build import restore
 from ..checkpoint import read_tensors, save, write_tensors
+from ..errors import ConfigError
 from ..model import SuperLinkModel
 from ..registry import Registry
 from .averaging import MovingAverage
@@ -177,8 +178,12 @@ def _part(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 
 def stage_arguments(stage: Stage, folder: Path, seed: int) -> TrainingArguments:
-    """A stage in the words of transformers."""
-    return TrainingArguments(
+    """A stage in the words of transformers.
+
+    Raises:
+        ConfigError: Several processes were started; a stage runs in one, on one device.
+    """
+    arguments = TrainingArguments(
         output_dir=str(folder),
         max_steps=stage.steps,
         per_device_train_batch_size=stage.batch_size,
@@ -206,3 +211,11 @@ def stage_arguments(stage: Stage, folder: Path, seed: int) -> TrainingArguments:
         dataloader_pin_memory=False,
         use_cpu=not torch.cuda.is_available(),
     )
+    if arguments.world_size > 1:
+        raise ConfigError(
+            "A stage runs in one process and on one device. "
+            f"Received: {arguments.world_size} processes. Start superlink without a launcher."
+        )
+    # More devices would be taken in threads, which share the hooks of the link.
+    arguments._n_gpu = min(1, arguments.n_gpu)
+    return arguments

@@ -190,3 +190,30 @@ def test_read_coco_of_real_keypoints():
     dataset = read_coco(COCO_MINI / "person_keypoints_val.json", COCO_MINI / "images")
     people = [item for record in dataset for item in record.objects]
     assert people and all(item.keypoints.shape == (17, 3) for item in people)
+
+
+def test_class_of_crowds_alone_is_neither_present_nor_absent(tmp_path):
+    Image.new("RGB", (20, 10)).save(tmp_path / "a.png")
+    crowd = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [0, 0, 9, 9], "iscrowd": 1}
+    dog = {"id": 2, "image_id": 1, "category_id": 2, "bbox": [0, 0, 9, 9]}
+    content = {
+        "images": [{"id": 1, "file_name": "a.png", "width": 20, "height": 10}],
+        "categories": [{"id": i, "name": n} for i, n in enumerate(("person", "dog", "cat"), 1)],
+        "annotations": [crowd, dog],
+    }
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    record = read_coco(tmp_path / "a.json", tmp_path)[0]
+    assert record.categories == ("dog", "cat")
+    assert [item.name for item in record.objects] == ["dog"]
+
+
+def test_image_of_another_size_than_annotated_is_refused(tmp_path):
+    Image.new("RGB", (10, 20)).save(tmp_path / "a.png")
+    content = {
+        "images": [{"id": 1, "file_name": "a.png", "width": 20, "height": 10}],
+        "categories": [{"id": 1, "name": "dog"}],
+        "annotations": [],
+    }
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    with pytest.raises(InputError, match="20 x 10 pixels. Received: 10 x 20"):
+        read_coco(tmp_path / "a.json", tmp_path)[0].open()

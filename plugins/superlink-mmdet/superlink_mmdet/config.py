@@ -17,7 +17,8 @@ def _resnet18() -> dict[str, Any]:
         "num_stages": 4,
         "out_indices": (1, 2, 3),
         "norm_cfg": {"type": "BN", "requires_grad": True},
-        "norm_eval": True,
+        # Statistics are learned too, as there are no weights to bring any.
+        "norm_eval": False,
         "style": "pytorch",
     }
 
