@@ -6,6 +6,7 @@ import functools
 import inspect
 import random
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from torch.utils.data import Dataset
@@ -53,7 +54,9 @@ class StageDataset(Dataset[Sample]):
             raise IndexError(index)
         epoch, position = divmod(index, len(self.records))
         record = self.records[self._order(epoch)[position]]
-        return self.conversation(record, random.Random(f"{self.seed}-{index}"), True)
+        sample = self.conversation(record, random.Random(f"{self.seed}-{index}"), True)
+        # Decoders draw from the key: anew each time that a record comes, the same in every layout.
+        return replace(sample, key=f"{sample.key}#{self.seed}-{index}")
 
     def _shuffled(self, epoch: int) -> list[int]:
         order = list(range(len(self.records)))

@@ -215,5 +215,5 @@ def test_image_of_another_size_than_annotated_is_refused(tmp_path):
         "annotations": [],
     }
     (tmp_path / "a.json").write_text(json.dumps(content))
-    with pytest.raises(InputError, match="20 x 10 pixels. Received: 10 x 20"):
+    with pytest.raises(InputError, match=r"20 x 10 pixels\. Received: 10 x 20"):
         read_coco(tmp_path / "a.json", tmp_path)[0].open()

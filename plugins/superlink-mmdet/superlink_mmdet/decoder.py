@@ -45,7 +45,6 @@ class GroundingDinoDecoder(TaskDecoder):
     """
 
     pooling: ClassVar[Literal["mean", "attention", "none"]] = "mean"
-    draws: Tensor
 
     def __init__(self, config: GroundingDinoConfig) -> None:
         super().__init__()
@@ -54,8 +53,6 @@ class GroundingDinoDecoder(TaskDecoder):
         self.uses_image_features = config.shared_features
         self.detector = LinkGroundingDINO(config)
         self.detector.init_weights()
-        # How often noise was drawn; saved with the weights, so that a resumed run goes on.
-        self.register_buffer("draws", torch.zeros((), dtype=torch.long))
 
     def prepare(self, call: CallInput, *, training: bool) -> dict[str, Any]:
         """Resize and normalise the image, and bring the targets to its pixels.
@@ -137,10 +134,6 @@ class GroundingDinoDecoder(TaskDecoder):
             key="dummy",
         )
 
-    @property
-    def _draws_noise(self) -> bool:
-        return self.training and self.detector.denoise
-
     def _forward(
         self, links: LinkedQueries, inputs: DecoderInputs, *, with_targets: bool
     ) -> tuple[dict[str, Any], list[DetDataSample]]:
@@ -179,10 +172,8 @@ class GroundingDinoDecoder(TaskDecoder):
         self, samples: Sequence[DetDataSample], inputs: DecoderInputs, mask: Tensor
     ) -> None:
         """Give the samples their targets and, for denoising, the seeds of their noise."""
-        draw = int(self.draws)
-        self.draws += self._draws_noise
         for index, (sample, key) in enumerate(zip(samples, inputs["key"], strict=True)):
             bboxes = inputs["bboxes"][index].to(mask.device)
             labels = inputs["labels"][index].to(mask.device)
             set_targets(sample, bboxes, labels, mask[index], self.config.max_routes)
-            sample.set_metainfo({"noise_seed": noise_seed(key, draw)})
+            sample.set_metainfo({"noise_seed": noise_seed(key)})

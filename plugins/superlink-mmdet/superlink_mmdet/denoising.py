@@ -14,9 +14,13 @@ from .library import CdnQueryGenerator, inverse_sigmoid
 __all__ = ["LinkDenoising", "noise_seed"]
 
 
-def noise_seed(key: str, draw: int) -> int:
-    """A seed that depends on a sample's `key` and the number of the `draw`, and on nothing else."""
-    return int.from_bytes(blake2b(f"{draw}/{key}".encode(), digest_size=8).digest(), "big") >> 1
+def noise_seed(key: str) -> int:
+    """A seed that depends on the key of a sample, and on nothing else.
+
+    A training run gives a sample another key each time that it comes, so that the noise is the
+    same however its batches are laid out on devices.
+    """
+    return int.from_bytes(blake2b(key.encode(), digest_size=8).digest(), "big") >> 1
 
 
 class LinkDenoising(CdnQueryGenerator):
