@@ -116,8 +116,15 @@ def attach(
     return _link(backbone, origin, config, registry or default_registry())
 
 
-def load(folder: str | Path, registry: Registry | None = None) -> SuperLinkModel:
+def load(
+    folder: str | Path, registry: Registry | None = None, *, device: str = "cpu"
+) -> SuperLinkModel:
     """Load a checkpoint folder, ready to predict.
+
+    Args:
+        folder: What `save`, `superlink train` or `superlink demo` wrote.
+        registry: Where names are looked up; None takes everything that is installed.
+        device: Where the model shall run, as torch names it: `cpu`, `cuda`.
 
     Raises:
         CheckpointError: The folder is no checkpoint, or does not fit what is installed.
@@ -152,7 +159,12 @@ def load(folder: str | Path, registry: Registry | None = None) -> SuperLinkModel
             f"{saved['token_ids']}. Received: {model.vocabulary.ids}"
         )
     checkpoint.load_weights(model, folder)
-    return model.eval()
+    try:
+        return model.to(device).eval()
+    except (RuntimeError, AssertionError) as error:  # torch raises either
+        raise ConfigError(
+            f"Expected a device that torch has here. Received: device={device!r}. {error}"
+        ) from error
 
 
 def restore(model: SuperLinkModel, folder: str | Path, registry: Registry | None = None) -> None:

@@ -114,6 +114,7 @@ class SuperLinkModel(LinkedModel):
             answers.texts.append(parsed.text)
             answers.raws.append(raw)
             answers.states += written.states
+            answers.complete.append(written.complete)
             turn = len(sample.messages)
             answers.routes += [Route(row, turn, *route) for route in parsed.routes]
         return answers, features
@@ -134,6 +135,7 @@ class SuperLinkModel(LinkedModel):
         for sample in samples:
             answers.raws.append(sample.messages[-1].text)
             answers.texts.append(self.vocabulary.parse(answers.raws[-1]).text)
+            answers.complete.append(True)
         for route in encoded.routes:
             if route.turn == len(samples[route.row].messages) - 1:
                 width = self.vocabulary.bindings[route.token].num_queries

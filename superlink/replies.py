@@ -36,6 +36,8 @@ class Answers:
     """The routes of all rows."""
     states: list[Tensor] = field(default_factory=list)
     """(Q, C) for each route."""
+    complete: list[bool] = field(default_factory=list)
+    """Whether the answer was written to its end, for each row."""
 
 
 def sample_from_prompt(
@@ -80,6 +82,7 @@ def build_reply(
     return Reply(
         text=answers.texts[row],
         raw=answers.raws[row],
+        complete=answers.complete[row],
         routes=tuple(replace(answers.routes[index], row=0) for index in mine),
         calls=tuple(own(call) for call, _ in served if call.row == row),
         predictions=tuple(prediction for call, prediction in served if call.row == row),

@@ -166,3 +166,9 @@ def test_detach_gives_the_tokenizer_back(registry, architecture):
     assert torch.equal(bare.encode(texts, [[]])["input_ids"], before["input_ids"])
     after = model.detach_link().encode(texts, [[]])
     assert torch.equal(after["input_ids"], before["input_ids"])
+
+
+def test_device_that_is_not_there_is_refused(registry, tmp_path):
+    save(toy_model(), tmp_path / "model")
+    with pytest.raises(ConfigError, match="device='nonsense'"):
+        load(tmp_path / "model", registry, device="nonsense")

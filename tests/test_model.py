@@ -217,3 +217,11 @@ def test_call_that_its_decoder_refuses_is_a_failure_and_leaves_the_batch_alone(m
     assert torch.allclose(replies[2].predictions[0].bboxes, alone.predictions[0].bboxes, atol=1e-4)
     with pytest.raises(InputError, match="at most one route"):
         model.answer(samples, "forced", strict=True)
+
+
+def test_reply_says_whether_it_was_written_to_its_end(models):
+    model = models["llava"]
+    with ScriptedHead(model.backbone, ["a long answer"]):
+        assert model.predict("Find: dog").complete
+    with ScriptedHead(model.backbone, ["a long answer"]):
+        assert not model.predict("Find: dog", max_new_tokens=2).complete

@@ -42,6 +42,7 @@ def predict(
     strict: Annotated[
         bool, typer.Option("--strict", help="Fail where a call cannot be served.")
     ] = False,
+    device: Annotated[str, typer.Option(help="Where to run, as torch names it: cuda.")] = "cpu",
     threads: Annotated[int, typer.Option(min=1, help="Threads of torch.")] = 1,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the whole reply as JSON, and nothing else.")
@@ -57,7 +58,7 @@ def predict(
     quiet_libraries(threads)
     from ..build import load  # here, as the help and mistakes in the arguments need none of it
 
-    reply = load(model).predict(
+    reply = load(model, device=device).predict(
         prompt, images, answer=answer, max_new_tokens=max_new_tokens, strict=strict
     )
     if picture is not None:
@@ -104,5 +105,7 @@ def _show(reply: Reply, threshold: float) -> None:
             table.add_row(Text(instance["phrase"]), f"{instance['score']:.2f}", *corners)
     if table.row_count:
         stdout.print(table)
+    if not reply.complete:
+        stderr.print("the answer was cut: allow more with --max-new-tokens", style="yellow")
     for failure in reply.failures:
         stderr.print(Text(f"not served: {failure.reason}", "yellow"))

@@ -19,7 +19,11 @@ class Answering(Protocol):
     """What is evaluated: a `SuperLinkModel`, or anything that answers like one."""
 
     def answer(
-        self, samples: Sequence[Sample], routing: Literal["generated", "forced"] = "generated"
+        self,
+        samples: Sequence[Sample],
+        routing: Literal["generated", "forced"] = "generated",
+        *,
+        max_new_tokens: int = 128,
     ) -> list[Reply]:
         """One reply for each sample."""
 
@@ -31,6 +35,7 @@ def evaluate(
     routing: Literal["generated", "forced"],
     *,
     batch_size: int = 16,
+    max_new_tokens: int = 256,
     progress: bool = True,
 ) -> dict[str, float]:
     """Measure a model.
@@ -42,6 +47,7 @@ def evaluate(
         routing: `generated` hides the answer template, and the LLM writes its own; `forced` gives
             it, so that the decoders are measured alone.
         batch_size: Samples answered together.
+        max_new_tokens: Tokens that the LLM may write in an answer.
         progress: Whether to show a bar.
 
     Raises:
@@ -58,7 +64,7 @@ def evaluate(
     for start in steps:
         batch = [samples[i] for i in range(start, min(start + batch_size, len(samples)))]
         asked = batch if routing == "forced" else [_question(sample) for sample in batch]
-        replies = model.answer(asked, routing)
+        replies = model.answer(asked, routing, max_new_tokens=max_new_tokens)
         for sample, reply in zip(batch, replies, strict=True):
             evaluator.update(sample, reply)
     return evaluator.compute()

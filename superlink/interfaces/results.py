@@ -142,6 +142,8 @@ class Reply:
     """One for each call."""
     failures: tuple[RouteFailure, ...] = field(default=())
     """The calls that could not be served."""
+    complete: bool = True
+    """Whether the LLM ended the answer itself; False where it ran into the limit of new tokens."""
 
     def to_json(self) -> dict[str, Any]:
         """The reply in plain JSON types."""
@@ -154,6 +156,7 @@ class Reply:
                 {"decoder": call.decoder, "routes": list(call.routes), **prediction.to_json()}
                 for call, prediction in zip(self.calls, self.predictions, strict=True)
             ],
+            "complete": self.complete,
             "failures": [
                 {"decoder": failure.call.decoder, "reason": failure.reason}
                 for failure in self.failures

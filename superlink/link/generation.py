@@ -22,6 +22,8 @@ class GeneratedRow:
     """Text and routing tokens, without slots and without the end token."""
     states: list[Tensor] = field(default_factory=list)
     """(Q, C) for each routing token in `ids`, in their order."""
+    complete: bool = False
+    """Whether the LLM ended the answer itself."""
 
 
 @torch.no_grad()
@@ -57,7 +59,10 @@ def generate(
     logits = out.logits[:, -1]  # (B, V)
     for step in range(max_new_tokens):
         chosen = _with_bias(logits, bias).argmax(-1).tolist()
-        running -= {row for row in running if chosen[row] in eos}
+        ended = {row for row in running if chosen[row] in eos}
+        running -= ended
+        for row in ended:
+            rows[row].complete = True
         for row in running:
             rows[row].ids.append(chosen[row])
         routing = {

@@ -21,7 +21,7 @@ class Recorder:
     def __init__(self):
         self.asked, self.batches, self.pairs = [], [], []
 
-    def answer(self, samples, routing="generated"):
+    def answer(self, samples, routing="generated", *, max_new_tokens=128):
         self.batches.append((len(samples), routing))
         self.asked += samples
         return [Reply(text=sample.key, raw=sample.key) for sample in samples]
