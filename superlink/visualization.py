@@ -108,7 +108,7 @@ class PictureCanvas:
         return next(iter(free or inside), fallback)
 
 
-def draw_reply(image: Image.Image, reply: Reply, threshold: float = 0.3) -> Image.Image:
+def draw_reply(image: Image.Image, reply: Reply, threshold: float = 0.25) -> Image.Image:
     """The picture of a reply: its predictions on the image, its text below.
 
     Args:

@@ -37,7 +37,7 @@ def predict(
     ] = None,
     threshold: Annotated[
         float, typer.Option(min=0, max=1, help="Lowest score that is shown and drawn.")
-    ] = 0.3,
+    ] = 0.25,
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Tokens to write at most.")] = 128,
     strict: Annotated[
         bool, typer.Option("--strict", help="Fail where a call cannot be served.")

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Shown", "write_report"]
 
-_THRESHOLD = 0.3
+_THRESHOLD = 0.25
 
 
 @dataclass(frozen=True)
