@@ -49,6 +49,8 @@ class Encoded:
     """`input_ids` (B, T), `attention_mask` (B, T), and what the backbone needs beside them."""
     routes: list[Route]
     """The routes in the text, with their positions."""
+    conversations: list[list[Message]]
+    """The messages of each sample, with slots and escapes."""
 
 
 class Processor:
@@ -128,7 +130,7 @@ class Processor:
         routes = []
         for row, (sample, ids) in enumerate(zip(samples, inputs["input_ids"], strict=True)):
             routes += self.vocabulary.locate(row, sample.messages, ids)
-        return Encoded(inputs, routes)
+        return Encoded(inputs, routes, conversations)
 
     def _controlled(self, sample: Sample) -> list[Message]:
         """The messages with slots where control strings are meant, and escapes elsewhere."""
@@ -157,8 +159,9 @@ class Processor:
         ids, lengths = encoded.inputs["input_ids"], encoded.inputs["attention_mask"].sum(1)
         labels = torch.full_like(ids, IGNORE)
         for row, sample in enumerate(samples):
+            messages = encoded.conversations[row]
             conversation = Conversation(
-                self._controlled(sample), sample.images, ids[row, : lengths[row]], sample.key
+                messages, sample.images, ids[row, : lengths[row]], sample.key
             )
             for start, end in answer_spans(self.backbone, conversation):
                 labels[row, start:end] = ids[row, start:end]
