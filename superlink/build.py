@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from pydantic import BaseModel, ConfigDict, Field
 
 from . import checkpoint
 from .errors import BackboneError, CheckpointError, ConfigError, PluginError
-from .interfaces import Backbone, DecoderSpec
+from .interfaces import Backbone, DecoderSpec, LoraChoice
 from .linked import BoundDecoder, Origin
 from .model import SuperLinkModel
 from .registry import Registry, default_registry, validate_config
@@ -35,6 +36,8 @@ class BackboneChoice(BaseModel):
     """Name of a backbone; `superlink plugins` lists them."""
     config: dict[str, Any] = Field(default_factory=dict)
     """Its own settings."""
+    lora: LoraChoice | None = None
+    """LoRA on its language model; the rest of the backbone is frozen then."""
 
 
 class DecoderChoice(BaseModel):
@@ -80,9 +83,7 @@ def build_model(
     """
     registry = registry or default_registry()
     config = validate_config(ModelConfig, config, "a model")
-    choice = config.backbone
-    backbone = registry.build("backbone", choice.name, choice.config)
-    origin = Origin(choice.name, choice.config, checkpoint.fingerprint(backbone))
+    backbone, origin = _build_backbone(config.backbone, registry)
     return _link(backbone, origin, config, registry)
 
 
@@ -91,29 +92,60 @@ def attach(
     processor: Any = None,
     decoders: Sequence[str | DecoderChoice | Mapping[str, Any]] = (),
     *,
+    lora: LoraChoice | Mapping[str, Any] | None = None,
     registry: Registry | None = None,
     init_std: float = 0.02,
     max_length: int | None = None,
 ) -> SuperLinkModel:
-    """Give a model that is loaded already super links; `detach_link()` takes them off again.
+    """Give a multimodal LLM super links; `detach()` takes them off again.
 
     Args:
-        model: An image-text-to-text model of transformers, or a `Backbone`.
-        processor: The processor of a transformers model.
+        model: An image-text-to-text model of transformers (loaded, or the Hub id or folder of one),
+            or a `Backbone`.
+        processor: The processor of a loaded transformers model.
         decoders: Names, or choices with tokens and settings.
+        lora: LoRA on the language model; the rest of it is frozen then.
         registry: Where names are looked up; None takes everything that is installed.
         init_std: Spread of the queries' first values.
         max_length: Training samples with more tokens are dropped.
     """
-    from .backbones.transformers import TransformersBackbone  # a heavy import, needed here only
-
-    backbone = model if isinstance(model, Backbone) else TransformersBackbone(model, processor)
-    known = isinstance(backbone, TransformersBackbone)
-    origin = Origin("transformers", {}, fingerprint="") if known else None
+    registry = registry or default_registry()
     choices = [{"name": d} if isinstance(d, str) else d for d in decoders]
-    raw = {"decoders": choices, "init_std": init_std, "max_length": max_length}
+    choice: dict[str, Any] = {"name": "transformers", "lora": lora}
+    if isinstance(model, str | Path):
+        choice["config"] = {"source": str(model)}
+    raw = {"backbone": choice, "decoders": choices, "init_std": init_std, "max_length": max_length}
     config = validate_config(ModelConfig, raw, "attach")
-    return _link(backbone, origin, config, registry or default_registry())
+    if isinstance(model, str | Path):
+        if processor is not None:
+            raise ConfigError(
+                f"A model by its name brings its processor. Received: model={str(model)!r} and a "
+                f"{type(processor).__name__}. Leave the processor out."
+            )
+        backbone, origin = _build_backbone(config.backbone, registry)
+        return _link(backbone, origin, config, registry)
+    # Heavy imports, needed here only.
+    from .backbones.loading import wrap
+    from .backbones.transformers import TransformersBackbone
+
+    if isinstance(model, Backbone):
+        # An adapter of ours can be built again from a saved folder; of others nobody knows.
+        known = isinstance(model, TransformersBackbone)
+        return _link(model, _unknown_source() if known else None, config, registry)
+    return _link(wrap(model, processor), _unknown_source(), config, registry)
+
+
+def _build_backbone(choice: BackboneChoice, registry: Registry) -> tuple[Backbone, Origin]:
+    """A backbone by name, and where it comes from, down to the commit."""
+    backbone = registry.build("backbone", choice.name, choice.config)
+    pinned = {} if backbone.revision is None else {"revision": backbone.revision}
+    config = {**choice.config, **pinned} if "source" in choice.config else choice.config
+    return backbone, Origin(choice.name, config, checkpoint.fingerprint(backbone.base_state_dict()))
+
+
+def _unknown_source() -> Origin:
+    """Of a model that was handed in: it is saved whole."""
+    return Origin("transformers", {}, fingerprint="")
 
 
 def load(
@@ -135,7 +167,7 @@ def load(
     for entry in saved["decoders"]:
         _check_installed(entry, registry, folder)
     backbone = _load_backbone(saved["backbone"], folder, registry)
-    digest = checkpoint.fingerprint(backbone)
+    digest = checkpoint.fingerprint(backbone.base_state_dict())
     if digest != saved["backbone"]["fingerprint"]:
         raise CheckpointError(
             f"The backbone of {folder} has other weights than the one that the links were trained "
@@ -158,6 +190,7 @@ def load(
             f"The tokenizer gives other ids to the control tokens than in {folder}. Expected "
             f"{saved['token_ids']}. Received: {model.vocabulary.ids}"
         )
+    _load_adapter(model, saved["backbone"], folder)
     checkpoint.load_weights(model, folder)
     try:
         return model.to(device).eval()
@@ -172,8 +205,11 @@ def restore(model: SuperLinkModel, folder: str | Path, registry: Registry | None
     folder = Path(folder)
     saved = checkpoint.read_config(folder)["backbone"]
     if saved["saved"]:
-        fresh = _load_backbone(saved, folder, registry or default_registry())
-        model.backbone.load_state_dict(fresh.state_dict())
+        fresh = _load_backbone(saved, folder, registry or default_registry()).base_state_dict()
+        with torch.no_grad():
+            for name, weight in model.backbone.base_state_dict().items():
+                weight.copy_(fresh[name])
+    _load_adapter(model, saved, folder)
     checkpoint.load_weights(model, folder)
 
 
@@ -192,6 +228,17 @@ def _load_backbone(saved: Mapping[str, Any], folder: Path, registry: Registry) -
         ) from error
 
 
+def _load_adapter(model: SuperLinkModel, saved: Mapping[str, Any], folder: Path) -> None:
+    if saved["adapter"]:
+        try:
+            model.backbone.load_adapter(folder / "adapter")
+        except (OSError, ValueError, KeyError) as error:
+            raise CheckpointError(
+                f"The adapter in {folder / 'adapter'} cannot be loaded. Copy the whole folder "
+                f"again. {error}"
+            ) from error
+
+
 def _check_installed(entry: Mapping[str, Any], registry: Registry, folder: Path) -> None:
     name, distribution, version = entry["name"], entry["distribution"], entry["version"]
     try:
@@ -208,6 +255,8 @@ def _link(
     backbone: Backbone, origin: Origin | None, config: ModelConfig, registry: Registry
 ) -> SuperLinkModel:
     bound = [_bind(choice, registry) for choice in config.decoders]
+    if config.backbone.lora is not None:
+        backbone.add_lora(config.backbone.lora)
     return SuperLinkModel(
         backbone, bound, origin=origin, init_std=config.init_std, max_length=config.max_length
     )

@@ -28,6 +28,6 @@ def superlink_backbones() -> Iterator[BackboneSpec]:
     )
     yield BackboneSpec(
         name="transformers",
-        factory="superlink.backbones.transformers:build_backbone",
-        config_class="superlink.backbones.transformers:TransformersConfig",
+        factory="superlink.backbones.loading:build_backbone",
+        config_class="superlink.backbones.loading:TransformersConfig",
     )

@@ -41,6 +41,7 @@ class _BackboneRecord(BaseModel):
     name: str
     config: dict[str, Any]
     saved: bool
+    adapter: bool
     fingerprint: str
 
 
@@ -63,13 +64,13 @@ class _CheckpointConfig(BaseModel):
     max_length: int | None
 
 
-def fingerprint(module: nn.Module) -> str:
-    """A short digest of all weights, bit by bit."""
+def fingerprint(weights: Mapping[str, Tensor]) -> str:
+    """A short digest of weights by name, bit by bit."""
     digest = hashlib.sha256()
-    for name, tensor in sorted(module.state_dict().items()):
+    for name, tensor in sorted(weights.items()):
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}\n".encode())
         flat = tensor.detach().cpu().contiguous().flatten()
-        digest.update(flat.view(torch.uint8).numpy())
+        digest.update(flat.view(torch.uint8).numpy().data)
     return digest.hexdigest()[:16]
 
 
@@ -93,6 +94,10 @@ def save(model: LinkedModel, folder: str | Path) -> Path:
         if config["backbone"]["saved"]:
             (target / "backbone").mkdir()
             model.backbone.save(target / "backbone")
+        (target / "adapter").mkdir()
+        config["backbone"]["adapter"] = model.backbone.save_adapter(target / "adapter")
+        if not config["backbone"]["adapter"]:
+            (target / "adapter").rmdir()
         links = {f"queries.{k}": v for k, v in model.queries.state_dict().items()}
         links |= {f"connectors.{k}": v for k, v in model.connectors.state_dict().items()}
         write_tensors(links, target / _LINKS)
@@ -230,7 +235,7 @@ def _refuse_pickle(folder: Path) -> None:
 
 def _describe(model: LinkedModel) -> dict[str, Any]:
     """The config of a checkpoint; import paths are never part of it."""
-    origin, digest = model.origin, fingerprint(model.backbone)
+    origin, digest = model.origin, fingerprint(model.backbone.base_state_dict())
     if origin is None:
         raise CheckpointError(
             "A checkpoint names the backbone that `load` shall build. Received: a "
@@ -244,6 +249,7 @@ def _describe(model: LinkedModel) -> dict[str, Any]:
             "name": origin.name,
             "config": dict(origin.config),
             "saved": saved,
+            "adapter": False,
             "class": type(getattr(model.backbone, "model", model.backbone)).__name__,
             "dtype": str(next(model.backbone.parameters()).dtype).removeprefix("torch."),
             "fingerprint": digest,

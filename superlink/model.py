@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from PIL import Image
@@ -12,6 +13,7 @@ from PIL import Image
 from .errors import InputError
 from .interfaces import (
     Call,
+    Event,
     ImageFeatures,
     Message,
     Prediction,
@@ -21,9 +23,9 @@ from .interfaces import (
     Sample,
 )
 from .interfaces.images import open_image
-from .link import generate
+from .link import GeneratedRow, GenerationOptions, decode, written_tokens
 from .linked import LinkedModel, to_device
-from .replies import Answers, build_reply, sample_from_prompt
+from .replies import Answers, Told, build_reply, sample_from_prompt
 
 __all__ = ["Routing", "SuperLinkModel"]
 
@@ -40,9 +42,8 @@ class SuperLinkModel(LinkedModel):
         image: str | Path | Image.Image | Sequence[str | Path | Image.Image] | None = None,
         *,
         answer: str | None = None,
-        max_new_tokens: int = 128,
-        strict: bool = False,
         allow_control: bool = False,
+        **options: Any,
     ) -> Reply:
         """Answer one question.
 
@@ -50,18 +51,17 @@ class SuperLinkModel(LinkedModel):
             prompt: What the user asks. Routing tokens in it are escaped, unless `allow_control`.
             image: A path, a picture, or several.
             answer: Given, the LLM does not write: routes are forced as in this template.
-            max_new_tokens: Tokens that the LLM may write.
-            strict: Whether a call that cannot be served raises instead of being a failure.
             allow_control: Whether routing tokens in `prompt` are meant as such.
+            options: Of `answer`, but for several replies.
         """
-        if image is None:
-            image = ()
-        elif isinstance(image, str | Path | Image.Image):
-            image = (image,)
-        images = [open_image(source) for source in image]
-        sample = sample_from_prompt(prompt, images, answer=answer, allow_control=allow_control)
+        sample = _question(prompt, image, answer, allow_control)
+        if options.get("num_return_sequences", 1) != 1:
+            raise InputError(
+                "`predict` gives one reply. Use `answer([sample], num_return_sequences=...)` for "
+                f"several. Received: num_return_sequences={options['num_return_sequences']}"
+            )
         routing: Routing = "generated" if answer is None else "forced"
-        return self.answer([sample], routing, max_new_tokens=max_new_tokens, strict=strict)[0]
+        return self.answer([sample], routing, **options)[0]
 
     @torch.no_grad()
     def answer(
@@ -70,54 +70,118 @@ class SuperLinkModel(LinkedModel):
         routing: Routing = "generated",
         *,
         max_new_tokens: int = 128,
+        max_routes: int | None = None,
+        forbidden: Collection[str] = (),
+        num_return_sequences: int = 1,
         strict: bool = False,
+        **settings: Any,
     ) -> list[Reply]:
-        """Answer a batch of conversations, one reply each.
+        """Answer a batch of conversations.
 
-        With `generated` routing the LLM writes; with `forced` routing the last message of each
-        sample is the answer template, and one forward gives the states of its routes.
+        Args:
+            samples: The conversations.
+            routing: With `generated` the LLM writes. With `forced` the last message of each sample
+                is the answer template, and one forward gives the states of its routes.
+            max_new_tokens: Tokens that the LLM may write in each answer.
+            max_routes: Routing tokens that it may write in each answer; 0 forbids them.
+            forbidden: Routing tokens that it must not write.
+            num_return_sequences: Replies to each sample; more than one is of use with `do_sample`.
+            strict: Whether a call that cannot be served raises instead of being a failure.
+            settings: How the LLM picks tokens, as arguments of transformers' `generate`:
+                `do_sample`, `temperature`, `stop_strings`, `logits_processor`, ...
+
+        Returns:
+            The replies to the first sample, then those to the second, and so on.
         """
+        options = GenerationOptions(max_new_tokens, max_routes, settings=settings)
+        samples = [sample for sample in samples for _ in range(num_return_sequences)]
         if not samples:
             return []
-        training, _ = self.training, self.eval()
-        try:
+        with self._evaluating():
             if routing == "generated":
-                answers, features = self._generate(samples, max_new_tokens)
-                asked = [[*s.messages, Message("assistant", "")] for s in samples]
+                steps, features = self._decode(samples, options, forbidden)
+                rows: dict[int, GeneratedRow] = {}
+                for changed in steps:
+                    rows |= changed
+                answers = self._answers(samples, [rows[i] for i in range(len(samples))])
             else:
                 answers, features = self._force(samples)
-                asked = [list(s.messages) for s in samples]
-            calls = self.vocabulary.group(answers.routes, asked)
-            return self._serve(samples, answers, calls, features, strict)
+            return self._serve(samples, answers, features, strict)
+
+    def stream(
+        self,
+        prompt: str,
+        image: str | Path | Image.Image | Sequence[str | Path | Image.Image] | None = None,
+        *,
+        max_new_tokens: int = 128,
+        max_routes: int | None = None,
+        forbidden: Collection[str] = (),
+        **settings: Any,
+    ) -> Iterator[Event]:
+        """Answer one question, and tell what happens while it does; the arguments are those of
+        `predict` and `answer`.
+
+        Yields:
+            `TextEvent` for each piece of text, `RouteEvent` for each route when its states are
+            there, and after the text a `ResultEvent` for each call that was served, and one
+            `ReplyEvent` with all of it.
+        """
+        sample = _question(prompt, image, None, allow_control=False)
+        options = GenerationOptions(max_new_tokens, max_routes, settings=settings)
+        with self._evaluating(), torch.no_grad():
+            steps, features = self._decode([sample], options, forbidden)
+            told = Told()
+            row = GeneratedRow()
+            for changed in steps:
+                row = changed.get(0, row)
+                parsed = self.vocabulary.parse(self.vocabulary.spell(row.ids, self.backbone.decode))
+                yield from told.news(parsed, len(row.states))
+            (reply,) = self._serve([sample], self._answers([sample], [row]), features, strict=False)
+        yield from told.results(reply)
+
+    @contextmanager
+    def _evaluating(self) -> Iterator[None]:
+        training, _ = self.training, self.eval()
+        try:
+            yield
         finally:
             self.train(training)
 
-    def _generate(
-        self, samples: Sequence[Sample], max_new_tokens: int
-    ) -> tuple[Answers, ImageFeatures | None]:
+    def _decode(
+        self, samples: Sequence[Sample], options: GenerationOptions, forbidden: Collection[str]
+    ) -> tuple[Iterator[dict[int, GeneratedRow]], ImageFeatures | None]:
+        """Start to write; no forward has run when this returns."""
+        self.vocabulary.check_bound(forbidden)
         encoded = self.processor.encode(samples, padding_side="left", add_generation_prompt=True)
+        self.processor.check_length(samples, encoded)
         inputs = to_device(encoded.inputs, self.device)
         features = self.image_features(inputs, list(self.bound))
-        image_tokens = frozenset(t for t, b in self.vocabulary.bindings.items() if b.needs_image)
-        rows = generate(
+        never = frozenset(forbidden)
+        blind = never | {t for t, b in self.vocabulary.bindings.items() if b.needs_image}
+        steps = decode(
             self.backbone,
             inputs,
             self.vocabulary,
-            max_new_tokens=max_new_tokens,
+            options,
             image_features=features,
-            forbidden=[frozenset() if s.images else image_tokens for s in samples],
+            forbidden=[never if s.images else blind for s in samples],
         )
+        return steps, features
+
+    def _answers(self, samples: Sequence[Sample], rows: Sequence[GeneratedRow]) -> Answers:
+        """What the LLM wrote, taken apart."""
         answers = Answers()
         for row, (sample, written) in enumerate(zip(samples, rows, strict=True)):
             raw = self.vocabulary.spell(written.ids, self.backbone.decode)
             parsed = self.vocabulary.parse(raw)
+            turn = len(sample.messages)
+            answers.conversations.append([*sample.messages, Message("assistant", "")])
             answers.texts.append(parsed.text)
             answers.raws.append(raw)
             answers.states += written.states
             answers.complete.append(written.complete)
-            turn = len(sample.messages)
             answers.routes += [Route(row, turn, *route) for route in parsed.routes]
-        return answers, features
+        return answers
 
     def _force(self, samples: Sequence[Sample]) -> tuple[Answers, ImageFeatures | None]:
         for sample in samples:
@@ -127,12 +191,15 @@ class SuperLinkModel(LinkedModel):
                     "Forced routing needs the answer template as the last message. Received: "
                     f"roles={roles}, key={sample.key!r}"
                 )
+            self.vocabulary.check_bound(written_tokens(sample.messages[-1].text))
         encoded = self.processor.encode(samples)
+        self.processor.check_length(samples, encoded)
         inputs = to_device(encoded.inputs, self.device)
         features = self.image_features(inputs, list(self.bound))
         hidden = self.backbone(inputs, image_features=features).last_hidden_state
         answers = Answers()
         for sample in samples:
+            answers.conversations.append(sample.messages)
             answers.raws.append(sample.messages[-1].text)
             answers.texts.append(self.vocabulary.parse(answers.raws[-1]).text)
             answers.complete.append(True)
@@ -148,10 +215,10 @@ class SuperLinkModel(LinkedModel):
         self,
         samples: Sequence[Sample],
         answers: Answers,
-        calls: Sequence[Call],
         features: ImageFeatures | None,
         strict: bool,
     ) -> list[Reply]:
+        calls = self.vocabulary.group(answers.routes, answers.conversations)
         failures: list[RouteFailure] = []
         inputs = self.processor.decoder_inputs(
             samples,
@@ -175,3 +242,17 @@ class SuperLinkModel(LinkedModel):
             served += zip(mine, predictions, strict=True)
         served.sort(key=lambda pair: pair[0].routes)
         return [build_reply(row, answers, served, failures) for row in range(len(samples))]
+
+
+def _question(
+    prompt: str,
+    image: str | Path | Image.Image | Sequence[str | Path | Image.Image] | None,
+    answer: str | None,
+    allow_control: bool,
+) -> Sample:
+    if image is None:
+        image = ()
+    elif isinstance(image, str | Path | Image.Image):
+        image = (image,)
+    images = [open_image(source) for source in image]
+    return sample_from_prompt(prompt, images, answer=answer, allow_control=allow_control)

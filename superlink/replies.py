@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from PIL import Image
@@ -12,16 +12,22 @@ from .errors import InputError
 from .interfaces import (
     IMAGE,
     Call,
+    Event,
     ImagePart,
     Message,
     Prediction,
     Reply,
+    ReplyEvent,
+    ResultEvent,
     Route,
+    RouteEvent,
     RouteFailure,
     Sample,
+    TextEvent,
 )
+from .link import ParsedText
 
-__all__ = ["Answers", "build_reply", "sample_from_prompt"]
+__all__ = ["Answers", "Told", "build_reply", "sample_from_prompt"]
 
 
 @dataclass
@@ -38,6 +44,37 @@ class Answers:
     """(Q, C) for each route."""
     complete: list[bool] = field(default_factory=list)
     """Whether the answer was written to its end, for each row."""
+    conversations: list[Sequence[Message]] = field(default_factory=list)
+    """The messages of each row with the answer, whose text does not matter, as the last."""
+
+
+@dataclass
+class Told:
+    """What a stream has told already."""
+
+    text: str = ""
+    routes: int = 0
+
+    def news(self, parsed: ParsedText, num_states: int) -> Iterator[Event]:
+        """The events since the last call, of the answer so far and the states that it has.
+
+        Text that may still change, such as half of a letter of several bytes, waits.
+        """
+        whole = parsed.text.rstrip("\ufffd")
+        if whole.startswith(self.text) and whole != self.text:
+            yield TextEvent(whole[len(self.text) :])
+            self.text = whole
+        for route in parsed.routes[self.routes : num_states]:
+            yield RouteEvent(Route(0, -1, *route))
+            self.routes += 1
+
+    def results(self, reply: Reply) -> Iterator[Event]:
+        """The events of a finished reply."""
+        if reply.text != self.text and reply.text.startswith(self.text):
+            yield TextEvent(reply.text[len(self.text) :])
+        for call, prediction in zip(reply.calls, reply.predictions, strict=True):
+            yield ResultEvent(call, prediction)
+        yield ReplyEvent(reply)
 
 
 def sample_from_prompt(

@@ -46,7 +46,7 @@ def test_attach_links_a_model_and_detach_gives_it_back(registry, architecture):
     assert isinstance(model, SuperLinkModel)
     assert model.backbone.model is bare.model
     assert list(model.vocabulary.bindings) == ["[BOX]", "[SPOT]", "[DOT]"]
-    model.detach_link()
+    model.detach()
     assert torch.equal(bare.model(**inputs).logits, before)
 
 
@@ -101,7 +101,7 @@ def test_attach_to_something_without_an_output_head_is_refused(registry):
 def test_attach_twice_is_refused(registry):
     model = toy_model()
     with pytest.raises(RoutingError, match="carries one link"):
-        attach(model.backbone.model, model.backbone.processor, ["toy.box"], registry=registry)
+        attach(model.backbone.model, tiny_backbone().processor, ["toy.box"], registry=registry)
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ def test_detach_gives_the_tokenizer_back(registry, architecture):
     model = attach(bare.model, processor, ["toy.box"], registry=registry)
     assert len(model.backbone.encode(texts, [[]])["input_ids"][0]) < len(before["input_ids"][0])
     assert torch.equal(bare.encode(texts, [[]])["input_ids"], before["input_ids"])
-    after = model.detach_link().encode(texts, [[]])
+    after = model.detach().encode(texts, [[]])
     assert torch.equal(after["input_ids"], before["input_ids"])
 
 

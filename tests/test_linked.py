@@ -123,12 +123,13 @@ def test_language_loss_supervises_the_routing_token_and_reaches_the_queries(mode
 def test_language_loss_is_cross_entropy_of_the_next_token_outside_of_slots(model):
     batch = model.processor([sample()])
     with torch.no_grad():
-        out = model(**batch)
-    logits, labels = out.logits[0, :-1].log_softmax(-1), batch["labels"][0, 1:]
+        out, whole = model(**batch), model(batch["inputs"])
+    logits, labels = whole.logits[0, :-1].log_softmax(-1), batch["labels"][0, 1:]
     kept = labels != -100
     expected = -logits[kept].gather(1, labels[kept, None]).sum()
     assert torch.allclose(out.losses["lm"][0], expected)
     assert out.losses["lm"][1] == kept.sum()
+    assert out.logits.shape[1] < whole.logits.shape[1]  # the question has no label
 
 
 def test_batch_of_mixed_rows_gives_the_losses_of_its_rows(model):

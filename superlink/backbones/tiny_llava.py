@@ -14,7 +14,8 @@ from transformers import (
 )
 
 from .lite_vision import LiteVisionConfig, LiteVisionModel, load_imagenet_weights
-from .transformers import TransformersBackbone, TransformersConfig, build_backbone
+from .loading import TransformersConfig, build_backbone
+from .transformers import TransformersBackbone
 from .words import CHAT_TEMPLATE, IMAGE_TOKEN, build_tokenizer
 
 __all__ = ["TinyLlavaConfig", "build_tiny_llava"]

@@ -3,113 +3,73 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
 from PIL import Image
-from pydantic import BaseModel, ConfigDict, Field
-from safetensors import SafetensorError
 from torch import Tensor, nn
-from transformers import (
-    AddedToken,
-    AutoModelForImageTextToText,
-    AutoProcessor,
-    PreTrainedModel,
-    ProcessorMixin,
-)
+from transformers import AddedToken, ProcessorMixin
 
 from ..errors import BackboneError, ConfigError, InputError, RoutingError
-from ..interfaces import Backbone, BackboneOutput, ImageFeatures, ImagePart, Message
+from ..interfaces import (
+    Backbone,
+    BackboneOutput,
+    ImageFeatures,
+    ImagePart,
+    LoraChoice,
+    Message,
+    Prefill,
+)
 from ..link import StateTap
+from .checking import check_model, check_processor, context_length
+from .lora import (
+    add_lora,
+    base_state_dict,
+    has_adapter,
+    load_adapter,
+    remove_adapter,
+    save_adapter,
+    save_base,
+)
+from .sampling import Prompt, prepare_prompt
+from .stepping import Cache, extend, is_block_safe
 
-__all__ = ["TransformersBackbone", "TransformersConfig", "build_backbone"]
-
-
-class TransformersConfig(BaseModel):
-    """Where a model of transformers comes from."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    source: str
-    """Hub id, or a folder with a saved model and processor."""
-    revision: str | None = None
-    """Commit or tag on the Hub."""
-    dtype: Literal["float32", "bfloat16", "float16", "auto"] = "auto"
-    """Precision of the weights."""
-    attn_implementation: str | None = Field(default=None, description="sdpa, eager, ...")
-    """Attention kernel; None takes the library's choice."""
-
-
-def build_backbone(config: TransformersConfig) -> TransformersBackbone:
-    """Load a model and its processor.
-
-    Raises:
-        BackboneError: There is none at `config.source`, or not as safetensors.
-    """
-    options: dict[str, Any] = {"revision": config.revision}
-    try:
-        processor = AutoProcessor.from_pretrained(config.source, **options)
-        if config.attn_implementation is not None:
-            options["attn_implementation"] = config.attn_implementation
-        model = AutoModelForImageTextToText.from_pretrained(
-            config.source, dtype=config.dtype, use_safetensors=True, **options
-        )
-    except (OSError, ValueError, SafetensorError) as error:
-        raise BackboneError(
-            "Expected the Hub id or the folder of an image-text-to-text model with safetensors and "
-            f"its processor. Received: source={config.source!r}. {error}"
-        ) from error
-    return TransformersBackbone(model, processor)
-
-
-@dataclass
-class _Cache:
-    """Key-value cache with what transformers keeps outside of it."""
-
-    past: Any
-    attention_mask: Tensor
-    """(B, T) 0 at padding and holes."""
-    last_position: Tensor
-    """(..., B, 1) position of the last real token; several axes where the model rotates by them."""
+__all__ = ["TransformersBackbone"]
 
 
 class TransformersBackbone(Backbone):
     """Adapter of a transformers model and its processor.
 
     Args:
-        model: An image-text-to-text model; it is used as it is.
+        model: An image-text-to-text model, peft's wrapper of one included; it is used as it is.
         processor: Its processor, with a chat template.
 
     Raises:
-        ConfigError: There is no processor, or it lacks a tokenizer or a chat template.
+        ConfigError: There is no processor, it lacks a tokenizer or a chat template, or it belongs
+            to another model.
         BackboneError: The model has no output head.
     """
 
-    def __init__(self, model: PreTrainedModel, processor: ProcessorMixin) -> None:
+    def __init__(self, model: Any, processor: ProcessorMixin) -> None:
         super().__init__()
-        parts = ("tokenizer", "chat_template")
-        if any(getattr(processor, part, None) is None for part in parts):
-            raise ConfigError(
-                "A transformers model needs its processor, as AutoProcessor gives it, with a "
-                f"tokenizer and a chat template. Received: model={type(model).__name__}, "
-                f"processor={type(processor).__name__}"
-            )
-        if getattr(model, "get_output_embeddings", lambda: None)() is None:
-            raise BackboneError(
-                "A backbone needs an output head, to write text and to read its last hidden state. "
-                f"Received: {type(model).__name__}, whose get_output_embeddings() gives none."
-            )
+        if hasattr(model, "get_base_model"):  # peft works in place, below its wrapper
+            model = model.get_base_model()
+        check_model(model)
+        check_processor(model, processor)
         # transformers types few of the attributes that its models share
         self.model: Any = model
+        self._accepted = frozenset(inspect.signature(model.forward).parameters)
         # A copy, as tokens are added to it; whoever handed the processor in keeps it as it is.
         self._bare_processor: Any = processor
         self.processor: Any = copy.deepcopy(processor)
         self.tokenizer: Any = self.processor.tokenizer
         self._embeddings: tuple[nn.Module, ...] = ()
+        self._trained: list[nn.Parameter] = []  # before LoRA froze them
         self.vocab_size, self.hidden_size = self.output_head().get_parameter("weight").shape
+        self.context_length = context_length(model)
+        self.revision = getattr(model.config, "_commit_hash", None)
 
     def add_tokens(self, tokens: Sequence[str]) -> list[int]:
         """See `Backbone.add_tokens`."""
@@ -210,58 +170,163 @@ class TransformersBackbone(Backbone):
         self,
         inputs: Mapping[str, Tensor],
         *,
-        cache: _Cache | None = None,
+        cache: Cache | Prompt | None = None,
         use_cache: bool = False,
         image_features: ImageFeatures | None = None,
-        logits_to_keep: int = 0,
+        logits_to_keep: int | Tensor = 0,
     ) -> BackboneOutput:
         """See `Backbone.forward`."""
-        arguments: dict[str, Any] = dict(inputs)
+        width = None
         if cache is None:
-            # The model's own rule, which knows about padding and about positions in images.
-            positions = self.model._prepare_position_ids_for_generation(
-                arguments["input_ids"], dict(arguments)
-            )
+            ids, arguments = self._arguments(inputs, image_features)
+            arguments = self._with_positions(ids, arguments)
+        elif isinstance(cache, Prompt):
+            ids, arguments = cache.ids, cache.arguments
         else:
-            keep = arguments["attention_mask"]
-            arguments["attention_mask"] = torch.cat([cache.attention_mask, keep], dim=1)
-            positions = cache.last_position + keep.cumsum(1)
-        if image_features is not None and cache is None:
+            new, keep = inputs["input_ids"], inputs["attention_mask"]
+            ids, arguments = extend(self.model, cache, new, keep)
+            width = new.shape[1]
+        return self._run(ids, arguments, width, use_cache=use_cache, logits_to_keep=logits_to_keep)
+
+    def prefill(
+        self,
+        inputs: Mapping[str, Tensor],
+        *,
+        image_features: ImageFeatures | None = None,
+        max_new_tokens: int = 128,
+        room: int | None = None,
+        settings: Mapping[str, Any] | None = None,
+    ) -> Prefill:
+        """See `Backbone.prefill`; the settings are those of transformers' `generate`.
+
+        Raises:
+            ConfigError: The settings mean beam search or assisted decoding, or a static cache whose
+                length nobody can tell.
+        """
+        settings = settings or {}
+        if room is None and settings.get("cache_implementation") == "static":
+            raise ConfigError(
+                "A static cache has room for a number of routes that is known before. Give "
+                f"max_routes too. Received: {dict(settings)}"
+            )
+        ids, arguments = self._arguments(inputs, image_features)
+        prompt = prepare_prompt(
+            self.model,
+            self.tokenizer,
+            {"input_ids": ids, **arguments},
+            max(max_new_tokens, 1) + (room or 0),
+            settings,
+        )
+        # Called, not run, so that the hooks on this module see the forward.
+        return Prefill(self(inputs, cache=prompt, use_cache=True, logits_to_keep=1), prompt.sampler)
+
+    def block_safe(self, cache: Cache, width: int) -> bool:
+        """See `Backbone.block_safe`."""
+        return is_block_safe(cache, width)
+
+    def _arguments(
+        self, inputs: Mapping[str, Tensor], image_features: ImageFeatures | None
+    ) -> tuple[Tensor, dict[str, Any]]:
+        """The ids that the language model reads, and all else that the model is given."""
+        arguments: dict[str, Any] = dict(inputs)
+        if image_features is not None:
             arguments = {k: v for k, v in arguments.items() if k != "pixel_values"}
             arguments["mm_encoder_outputs"] = {"image": image_features.raw}
-        head = self.output_head()
-        with StateTap().on(head) as tap:
-            out = self.model(
-                **arguments,
-                position_ids=positions,
-                past_key_values=None if cache is None else cache.past,
-                use_cache=use_cache,
-                logits_to_keep=logits_to_keep,
-                return_dict=True,
-            )
+        return arguments.pop("input_ids"), arguments
+
+    def _with_positions(self, ids: Tensor, arguments: dict[str, Any]) -> dict[str, Any]:
+        """The model's own rule, which knows about padding and about positions in images."""
+        if "position_ids" not in self._accepted:
+            return arguments
+        positions = self.model._prepare_position_ids_for_generation(ids, dict(arguments))
+        return arguments | {"position_ids": positions}
+
+    def _run(
+        self,
+        ids: Tensor,
+        arguments: dict[str, Any],
+        width: int | None,
+        *,
+        use_cache: bool,
+        logits_to_keep: int | Tensor,
+    ) -> BackboneOutput:
+        """One forward over the last `width` columns; over all of them where it is None."""
+        cached = width is not None  # whoever reads a cache also writes it
+        arguments = arguments | {"use_cache": use_cache or cached}
+        prepared = self.model.prepare_inputs_for_generation(
+            ids, next_sequence_length=width, is_first_iteration=not cached, **arguments
+        )
+        if "logits_to_keep" in self._accepted:
+            prepared["logits_to_keep"] = logits_to_keep
+        with StateTap().on(self.output_head()) as tap:
+            out = self.model(**prepared, return_dict=True)
+        states, logits = tap.states, out.logits
+        if "logits_to_keep" not in self._accepted:
+            states, logits = (_kept(value, logits_to_keep) for value in (states, logits))
         kept = None
         if use_cache:
-            last = positions[..., -1:]
-            kept = _Cache(out.past_key_values, arguments["attention_mask"], last)
-        return BackboneOutput(tap.states, out.logits, kept)
+            out.logits = None  # long, and nothing of the next step
+            kept = Cache(ids, arguments, out)
+        return BackboneOutput(states, logits, kept)
 
     def image_features(self, inputs: Mapping[str, Tensor]) -> ImageFeatures | None:
-        """Run the image encoder alone; its maps are the hidden states that are maps."""
+        """Run the image encoder alone; its maps are the hidden states that are maps.
+
+        Raises:
+            BackboneError: The model cannot take back what its image encoder gave.
+        """
         if "pixel_values" not in inputs:
             return None
-        visual = {
-            key: value
-            for key, value in inputs.items()
-            if key not in ("input_ids", "attention_mask", "mm_token_type_ids", "token_type_ids")
-        }
+        if not self.model._supports_mm_encoder_outputs():
+            raise BackboneError(
+                "A decoder shares the feature maps of the backbone's image encoder. Received: "
+                f"{type(self.model).__name__}, which runs its image encoder in each forward and "
+                "takes no features. Choose a decoder with an encoder of its own."
+            )
+        visual = {k: v for k, v in inputs.items() if k not in _OF_TEXT}
         raw = self.model.get_image_features(**visual, output_hidden_states=True, return_dict=True)
         maps = tuple(state for state in raw.hidden_states or () if state.dim() == 4)
         return ImageFeatures(maps=maps, raw=raw)
 
     def save(self, folder: Path) -> None:
         """See `Backbone.save`."""
-        self.model.save_pretrained(folder, safe_serialization=True)
-        self.processor.save_pretrained(folder)
+        save_base(self.model, folder)
+        self._bare_processor.save_pretrained(folder)  # a link adds its tokens again
+
+    def add_lora(self, choice: LoraChoice) -> None:
+        """See `Backbone.add_lora`."""
+        self._trained = [p for p in self.model.parameters() if p.requires_grad]
+        add_lora(self.model, self.output_head(), choice)
+
+    def remove_lora(self, *, merge: bool = False) -> None:
+        """See `Backbone.remove_lora`."""
+        if has_adapter(self.model):
+            remove_adapter(self.model, merge=merge)
+            for parameter in self._trained:
+                parameter.requires_grad_(True)
+
+    def base_state_dict(self) -> dict[str, Tensor]:
+        """See `Backbone.base_state_dict`; the names are those of the model."""
+        return base_state_dict(self.model)
+
+    def save_adapter(self, folder: Path) -> bool:
+        """See `Backbone.save_adapter`."""
+        if not has_adapter(self.model):
+            return False
+        save_adapter(self.model, folder)
+        return True
+
+    def load_adapter(self, folder: Path) -> None:
+        """See `Backbone.load_adapter`."""
+        load_adapter(self.model, folder)
+
+
+_OF_TEXT = ("input_ids", "attention_mask", "mm_token_type_ids", "token_type_ids")
+
+
+def _kept(values: Tensor, columns: int | Tensor) -> Tensor:
+    """The last columns of (B, T, ...), or those at the indices (K,)."""
+    return values[:, slice(-columns, None) if isinstance(columns, int) else columns]
 
 
 def _part(part: str | ImagePart) -> dict[str, str]:

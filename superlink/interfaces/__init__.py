@@ -4,7 +4,20 @@ from .backbone import Backbone
 from .decoder import TaskDecoder
 from .geometry import Geometry
 from .images import open_image
-from .results import Canvas, InstancePrediction, Prediction, Reply, RouteFailure
+from .lora import LoraChoice
+from .results import (
+    Canvas,
+    Event,
+    InstancePrediction,
+    Prediction,
+    Reply,
+    ReplyEvent,
+    ResultEvent,
+    RouteEvent,
+    RouteFailure,
+    TextEvent,
+)
+from .sampling import PlainSampler, Prefill, Sampler
 from .specs import PLUGIN_API_VERSION, BackboneSpec, DecoderSpec, Requirement, TaskSpec
 from .structures import (
     IMAGE,
@@ -33,21 +46,30 @@ __all__ = [
     "Canvas",
     "DecoderInputs",
     "DecoderSpec",
+    "Event",
     "Geometry",
     "ImageFeatures",
     "ImagePart",
     "InstancePrediction",
     "LinkedQueries",
+    "LoraChoice",
     "LossTerm",
     "Message",
+    "PlainSampler",
     "Prediction",
+    "Prefill",
     "Reply",
+    "ReplyEvent",
     "Requirement",
+    "ResultEvent",
     "Route",
+    "RouteEvent",
     "RouteFailure",
     "Sample",
+    "Sampler",
     "SuperLinkOutput",
     "TaskDecoder",
     "TaskSpec",
+    "TextEvent",
     "open_image",
 ]

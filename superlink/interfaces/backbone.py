@@ -11,6 +11,9 @@ from typing import Any, Literal
 from PIL import Image
 from torch import Tensor, nn
 
+from ..errors import BackboneError
+from .lora import LoraChoice
+from .sampling import PlainSampler, Prefill
 from .structures import BackboneOutput, ImageFeatures, Message
 
 __all__ = ["Backbone"]
@@ -29,6 +32,10 @@ class Backbone(nn.Module, ABC):
     """Width C of the last hidden states."""
     vocab_size: int
     """Rows of the output head, before any link."""
+    context_length: int | None = None
+    """Tokens that one conversation may have at most; None where there is no limit."""
+    revision: str | None = None
+    """Commit of the source that the weights come from, where it is known."""
 
     @abstractmethod
     def add_tokens(self, tokens: Sequence[str]) -> list[int]:
@@ -87,7 +94,7 @@ class Backbone(nn.Module, ABC):
         cache: Any = None,
         use_cache: bool = False,
         image_features: ImageFeatures | None = None,
-        logits_to_keep: int = 0,
+        logits_to_keep: int | Tensor = 0,
     ) -> BackboneOutput:
         """Run the model.
 
@@ -99,8 +106,42 @@ class Backbone(nn.Module, ABC):
             use_cache: Whether to return a cache for the next step.
             image_features: What `image_features` gave for the same inputs; the image encoder is
                 then not run again.
-            logits_to_keep: Only so many last positions get logits and states; 0 means all.
+            logits_to_keep: Only so many last positions get logits and states, or only those at the
+                indices (K,); 0 means all.
         """
+
+    def prefill(
+        self,
+        inputs: Inputs,
+        *,
+        image_features: ImageFeatures | None = None,
+        max_new_tokens: int = 128,
+        room: int | None = None,
+        settings: Mapping[str, Any] | None = None,
+    ) -> Prefill:
+        """Run the prompt, and say how tokens are picked from then on.
+
+        Args:
+            inputs: From `encode` with `padding_side="left"`.
+            image_features: Of the same inputs, where they are known already.
+            max_new_tokens: Tokens that will be written at most.
+            room: Slots that will be fed at most beside them; None where nobody knows.
+            settings: How tokens are picked, with the names of transformers' `generate`.
+
+        Raises:
+            ConfigError: A setting is unknown to this backbone.
+        """
+        sampler = PlainSampler.from_settings(settings or {})
+        out = self(inputs, use_cache=True, image_features=image_features, logits_to_keep=1)
+        return Prefill(out, sampler)
+
+    def block_safe(self, cache: Any, width: int) -> bool:
+        """Whether `width` new columns with holes in them give what each row gives alone.
+
+        False where a cache has state that knows no mask: linear attention, or a sliding window
+        that holes would fill. Slots then enter one by one.
+        """
+        return True
 
     def image_features(self, inputs: Inputs) -> ImageFeatures | None:
         """Run the image encoder alone. None where the backbone cannot, or where there is no
@@ -109,4 +150,32 @@ class Backbone(nn.Module, ABC):
 
     @abstractmethod
     def save(self, folder: Path) -> None:
-        """Write weights, config and processor into an existing folder, as safetensors and JSON."""
+        """Write weights, config and processor into an existing folder, as safetensors and JSON. An
+        adapter is left out."""
+
+    def add_lora(self, choice: LoraChoice) -> None:
+        """Put LoRA on the language model, and freeze all else of the backbone.
+
+        Raises:
+            BackboneError: The backbone knows no LoRA.
+        """
+        raise BackboneError(
+            f"{type(self).__name__} has no LoRA. Leave `lora` out, or implement `add_lora`, "
+            "`base_state_dict`, `save_adapter` and `load_adapter`."
+        )
+
+    def remove_lora(self, *, merge: bool = False) -> None:
+        """Take LoRA off, where it is on; with `merge` its updates go into the weights first."""
+
+    def base_state_dict(self) -> dict[str, Tensor]:
+        """The weights without an adapter, under the names that they have without one."""
+        return self.state_dict()
+
+    def save_adapter(self, folder: Path) -> bool:
+        """Write the adapter alone into `folder`, as safetensors and JSON; False where there is
+        none."""
+        return False
+
+    def load_adapter(self, folder: Path) -> None:
+        """Put the adapter that `save_adapter` wrote on the backbone."""
+        raise BackboneError(f"{type(self).__name__} cannot load the adapter in {folder}.")

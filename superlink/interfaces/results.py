@@ -11,7 +11,18 @@ from torch import Tensor
 
 from .structures import Call, Route
 
-__all__ = ["Canvas", "InstancePrediction", "Prediction", "Reply", "RouteFailure"]
+__all__ = [
+    "Canvas",
+    "Event",
+    "InstancePrediction",
+    "Prediction",
+    "Reply",
+    "ReplyEvent",
+    "ResultEvent",
+    "RouteEvent",
+    "RouteFailure",
+    "TextEvent",
+]
 
 
 class Canvas(Protocol):
@@ -162,3 +173,41 @@ class Reply:
                 for failure in self.failures
             ],
         }
+
+
+@dataclass(frozen=True)
+class TextEvent:
+    """A piece of text was written."""
+
+    text: str
+    """What a user reads, without routing tokens and phrase marks."""
+
+
+@dataclass(frozen=True)
+class RouteEvent:
+    """A routing token was written, and the states of its slots are there."""
+
+    route: Route
+    """The route; its `span` counts characters of the whole text."""
+
+
+@dataclass(frozen=True)
+class ResultEvent:
+    """A decoder has served a call."""
+
+    call: Call
+    """The call."""
+    prediction: Prediction
+    """What the decoder made of it."""
+
+
+@dataclass(frozen=True)
+class ReplyEvent:
+    """The answer is finished."""
+
+    reply: Reply
+    """All of it, failures included."""
+
+
+Event = TextEvent | RouteEvent | ResultEvent | ReplyEvent
+"""What a stream tells."""

@@ -49,6 +49,9 @@ class DecoderSpec:
     banks: Mapping[str, str] = field(default_factory=dict)
     """Token to query bank, where a token shall not share the one bank that bears the decoder's
     name."""
+    descriptions: Mapping[str, str] = field(default_factory=dict)
+    """Token to words that it means, as `{"[DET]": "find the objects"}`: its row then starts near
+    the mean of theirs."""
     needs_image: bool = True
     """Whether a call without an image is a failure."""
     requires: tuple[Requirement, ...] = ()
@@ -76,11 +79,12 @@ class DecoderSpec:
                 "num_queries must be at least 1. "
                 f"Received: {self.num_queries} in decoder {self.name!r}"
             )
-        if unknown := set(self.banks) - set(self.routing_tokens):
-            raise ConfigError(
-                f"banks may only name the decoder's own tokens {self.routing_tokens}. "
-                f"Received: {sorted(unknown)} in decoder {self.name!r}"
-            )
+        for name in ("banks", "descriptions"):
+            if unknown := set(getattr(self, name)) - set(self.routing_tokens):
+                raise ConfigError(
+                    f"{name} may only name the decoder's own tokens {self.routing_tokens}. "
+                    f"Received: {sorted(unknown)} in decoder {self.name!r}"
+                )
         _check_path(self.factory, "factory", self.name)
         _check_path(self.config_class, "config_class", self.name)
 

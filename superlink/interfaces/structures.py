@@ -246,6 +246,6 @@ class SuperLinkOutput:
     losses: dict[str, LossTerm] = field(default_factory=dict)
     """`lm` and `<decoder>/<name>` as (sum, count)."""
     logits: Tensor | None = None
-    """(B, T, V)."""
+    """(B, T, V); with labels (B, K, V), of the K columns that predict a label or hold a slot."""
     links: dict[str, LinkedQueries] = field(default_factory=dict)
     """By decoder, the condition of the routes in the batch."""

@@ -2,22 +2,26 @@
 
 from .connector import Connector
 from .embedding import LinkHooks, StateTap
-from .generation import GeneratedRow, generate
+from .generation import GenerationOptions, decode, generate
 from .processing import Batch, Processor
 from .queries import SuperLinkQueries, module_key
-from .routing import Binding, ParsedText, RoutingVocabulary
+from .routing import Binding, ParsedText, RoutingVocabulary, written_tokens
+from .rows import GeneratedRow
 
 __all__ = [
     "Batch",
     "Binding",
     "Connector",
     "GeneratedRow",
+    "GenerationOptions",
     "LinkHooks",
     "ParsedText",
     "Processor",
     "RoutingVocabulary",
     "StateTap",
     "SuperLinkQueries",
+    "decode",
     "generate",
     "module_key",
+    "written_tokens",
 ]

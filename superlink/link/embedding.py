@@ -57,37 +57,41 @@ class LinkHooks:
         self._pending: Tensor | None = None
         self._fired = False
         self._modules: list[nn.Module] = []
-        self._handles: list[RemovableHandle] = []
+        self._on_modules: list[RemovableHandle] = []
+        self._on_backbone: list[RemovableHandle] = []
 
     def attach(self, backbone: Backbone) -> None:
-        """Put the hooks on; again after a model was wrapped or merged.
+        """Put the hooks on.
 
         Raises:
             RoutingError: Another link is on the backbone already.
         """
         self.detach()
+        self._hook_modules(backbone)
+        self._on_backbone = [
+            backbone.register_forward_pre_hook(self._check_modules),
+            backbone.register_forward_hook(self._check_fired, with_kwargs=True),
+        ]
+
+    def _hook_modules(self, backbone: Backbone) -> None:
         modules = _hooked_modules(backbone)
         if any(map(_is_linked, modules)):
             raise RoutingError(
                 "A backbone carries one link. Received: one that has a link already. Give all "
-                "decoders to one model, or call `detach_link()` on the other model first."
+                "decoders to one model, or call `detach()` on the other model first."
             )
         *embeddings, head = self._modules = modules
         for module in embeddings:
             before = module.register_forward_pre_hook(self._hide_ids, with_kwargs=True)
             after = module.register_forward_hook(self._put_values)
-            self._handles += [before, after]
-        self._handles += [
-            head.register_forward_hook(self._add_logits, with_kwargs=True),
-            backbone.register_forward_pre_hook(self._check_modules),
-            backbone.register_forward_hook(self._check_fired, with_kwargs=True),
-        ]
+            self._on_modules += [before, after]
+        self._on_modules.append(head.register_forward_hook(self._add_logits, with_kwargs=True))
 
     def detach(self) -> None:
         """Take the hooks off."""
-        for handle in self._handles:
+        for handle in (*self._on_modules, *self._on_backbone):
             handle.remove()
-        self._handles, self._modules = [], []
+        self._on_modules, self._on_backbone, self._modules = [], [], []
 
     def positions(self, ids: Tensor) -> Tensor:
         """For each id its index in the input rows, -1 where it is not linked."""
@@ -128,20 +132,20 @@ class LinkHooks:
         if self.controls == list(range(width, self.width)):
             return torch.cat([logits, extra], dim=-1)
         # Ids inside padding rows of the table, or beyond a gap: no real token lives there.
-        gap = logits.new_full((*logits.shape[:-1], self.width - width), -torch.inf)
+        missing = max(self.width - width, 0)
+        gap = logits.new_full((*logits.shape[:-1], missing), -torch.inf)
         columns = torch.tensor(self.controls, device=logits.device)
         return torch.cat([logits, gap], dim=-1).index_copy(-1, columns, extra)
 
     def _check_modules(self, backbone: nn.Module, args: tuple[Any, ...]) -> None:
-        """An id of the link would reach a table that has no row for it."""
+        """Follow a model that was wrapped, merged or resized: its modules may be others now."""
         self._fired = False
         current = _hooked_modules(cast(Backbone, backbone))
         if [*map(id, current)] != [*map(id, self._modules)]:
-            raise BackboneError(
-                "The input embedding or the output head of the backbone is another module than "
-                "when the link was attached, so that its queries would not be used. Call "
-                "`hooks.attach(backbone)` after a model was wrapped, merged or resized."
-            )
+            for handle in self._on_modules:
+                handle.remove()
+            self._on_modules = []
+            self._hook_modules(cast(Backbone, backbone))
 
     def _check_fired(
         self, backbone: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any

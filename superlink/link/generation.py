@@ -1,123 +1,137 @@
-"""Greedy decoding with a cache: which rows route, how slots enter a step, when to stop."""
+"""Decoding with a cache: which rows route, how slots enter a step, when to stop."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
 
+from ..errors import ConfigError
 from ..interfaces import Backbone, BackboneOutput, ImageFeatures
-from .routing import Binding, RoutingVocabulary
+from .routing import RoutingVocabulary
+from .rows import GeneratedRow, Rows
 
-__all__ = ["GeneratedRow", "generate"]
+__all__ = ["Feeding", "GeneratedRow", "GenerationOptions", "decode", "generate"]
 
-
-@dataclass
-class GeneratedRow:
-    """What the LLM wrote for one row."""
-
-    ids: list[int] = field(default_factory=list)
-    """Text and routing tokens, without slots and without the end token."""
-    states: list[Tensor] = field(default_factory=list)
-    """(Q, C) for each routing token in `ids`, in their order."""
-    complete: bool = False
-    """Whether the LLM ended the answer itself."""
+Feeding = Literal["auto", "block", "stepwise"]
 
 
-@torch.no_grad()
+@dataclass(frozen=True)
+class GenerationOptions:
+    """What a generation may write, and how tokens are picked."""
+
+    max_new_tokens: int = 128
+    """Tokens to write at most, slots not counted."""
+    max_routes: int | None = None
+    """Routing tokens to write at most in one answer; 0 forbids them, None does not count."""
+    feeding: Feeding = "auto"
+    """How slots enter: `block` all in one forward, `stepwise` one a forward, `auto` as a block
+    wherever that is exact."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """For the backbone's sampler, with the names of transformers' `generate`."""
+
+    def __post_init__(self) -> None:
+        if self.max_new_tokens < 0 or (self.max_routes or 0) < 0:
+            raise ConfigError(
+                "max_new_tokens and max_routes count, so that they are at least 0. Received: "
+                f"max_new_tokens={self.max_new_tokens}, max_routes={self.max_routes}"
+            )
+        if self.feeding not in get_args(Feeding):
+            raise ConfigError(
+                f"feeding must be one of {get_args(Feeding)}. Received: {self.feeding!r}"
+            )
+
+
 def generate(
     backbone: Backbone,
     inputs: Mapping[str, Tensor],
     vocabulary: RoutingVocabulary,
+    options: GenerationOptions | None = None,
     *,
-    max_new_tokens: int,
     image_features: ImageFeatures | None = None,
     forbidden: Sequence[frozenset[str]] | None = None,
 ) -> list[GeneratedRow]:
-    """Decode a left-padded batch greedily.
+    """Write a left-padded batch to its end; the arguments are those of `decode`."""
+    rows = [GeneratedRow() for _ in inputs["input_ids"]]
+    steps = decode(
+        backbone, inputs, vocabulary, options, image_features=image_features, forbidden=forbidden
+    )
+    for changed in steps:
+        for index, row in changed.items():
+            rows[index] = row
+    return rows
+
+
+@torch.no_grad()
+def decode(
+    backbone: Backbone,
+    inputs: Mapping[str, Tensor],
+    vocabulary: RoutingVocabulary,
+    options: GenerationOptions | None = None,
+    *,
+    image_features: ImageFeatures | None = None,
+    forbidden: Sequence[frozenset[str]] | None = None,
+) -> Iterator[dict[int, GeneratedRow]]:
+    """Write a left-padded batch token by token.
 
     A row that writes a routing token takes the slots behind it in the very next forward, beside
     the token itself; the other rows get holes there. So routing costs no extra forward, and each
-    row gives the states that it gives alone.
+    row gives the states that it gives alone. Where holes would harm a row, slots enter one by one
+    while the other rows go on.
 
     Args:
         backbone: The model, with the link attached.
         inputs: From `Backbone.encode` with `padding_side="left"`.
         vocabulary: The control tokens of the model.
-        max_new_tokens: Tokens to write at most, slots not counted.
+        options: What may be written; None takes the defaults.
         image_features: Of the same inputs, where they are known already.
         forbidden: For each row the routing tokens that it must not write.
+
+    Yields:
+        After each forward the rows that have a new token, new states, or have come to their end.
     """
-    batch_size, device = len(inputs["input_ids"]), inputs["input_ids"].device
-    rows = [GeneratedRow() for _ in range(batch_size)]
-    bias = _bias(vocabulary, forbidden or [frozenset()] * batch_size, device)
-    eos = backbone.eos_ids()
-    running = set(range(batch_size))
-    out = backbone(inputs, use_cache=True, image_features=image_features, logits_to_keep=1)
-    logits = out.logits[:, -1]  # (B, V)
-    for step in range(max_new_tokens):
-        chosen = _with_bias(logits, bias).argmax(-1).tolist()
-        ended = {row for row in running if chosen[row] in eos}
-        running -= ended
-        for row in ended:
-            rows[row].complete = True
-        for row in running:
-            rows[row].ids.append(chosen[row])
-        routing = {
-            row: binding for row in running if (binding := vocabulary.binding_of(chosen[row]))
-        }
-        if not running or (step == max_new_tokens - 1 and not routing):
-            break
-        block, keep = _block(chosen, running, routing, vocabulary, device)
-        out = backbone(
-            {"input_ids": block, "attention_mask": keep}, cache=out.cache, use_cache=True
-        )
-        for row, binding in routing.items():
-            states = out.last_hidden_state[row, 1 : 1 + binding.num_queries]
-            rows[row].states.append(states)
-        logits = _last_logits(out, keep)
-    return rows
+    options = options or GenerationOptions()
+    rows = Rows(backbone, inputs, vocabulary, forbidden)
+    rows.limit(options.max_new_tokens, options.max_routes)
+    start = backbone.prefill(
+        inputs,
+        image_features=image_features,
+        max_new_tokens=options.max_new_tokens,
+        room=None if options.max_routes is None else options.max_routes * rows.widest,
+        settings=options.settings,
+    )
+    out, logits = start.output, start.output.logits[:, -1]  # (B, V)
+    while True:
+        chosen = rows.waiting()
+        if chosen:
+            rows.write(chosen, start.sampler.pick(rows.ids, rows.allowed(logits)))
+            rows.end(chosen, start.sampler.stops(rows.ids))
+        fed = rows.take(_width(rows.lengths(), options.feeding, backbone, out.cache))
+        if not fed:
+            yield rows.written(chosen)
+            return
+        out = backbone(rows.columns(fed), cache=out.cache, use_cache=True)
+        routed = rows.keep_states(fed, out.last_hidden_state)
+        logits = _updated(logits, out, fed)
+        yield rows.written([*chosen, *routed])
 
 
-def _bias(
-    vocabulary: RoutingVocabulary, forbidden: Sequence[frozenset[str]], device: torch.device
-) -> dict[int, Tensor]:
-    """For each row with something to forbid, the ids; slots are never written by any row."""
-    slots = [vocabulary.ids[slot] for bank in vocabulary.slots.values() for slot in bank]
-    return {
-        row: torch.tensor(slots + [vocabulary.ids[token] for token in tokens], device=device)
-        for row, tokens in enumerate(forbidden)
-    }
+def _width(lengths: set[int], feeding: Feeding, backbone: Backbone, cache: Any) -> int:
+    """How many columns the next forward has, where rows wait with `lengths` ids each."""
+    widest = max(lengths, default=0)
+    if feeding == "stepwise":
+        return min(widest, 1)
+    exact = len(lengths) <= 1 or feeding == "block" or backbone.block_safe(cache, widest)
+    return widest if exact else 1
 
 
-def _with_bias(logits: Tensor, bias: Mapping[int, Tensor]) -> Tensor:
-    logits = logits.clone()
-    for row, ids in bias.items():
-        logits[row, ids[ids < logits.shape[-1]]] = -torch.inf
-    return logits
-
-
-def _block(
-    chosen: Sequence[int],
-    running: set[int],
-    routing: Mapping[int, Binding],
-    vocabulary: RoutingVocabulary,
-    device: torch.device,
-) -> tuple[Tensor, Tensor]:
-    """The next columns (B, W) and their mask: [token, slots], [token, holes], or holes alone."""
-    width = 1 + max((binding.num_queries for binding in routing.values()), default=0)
-    block = torch.zeros(len(chosen), width, dtype=torch.long, device=device)
-    keep = torch.zeros_like(block)
-    for row in running:
-        binding = routing.get(row)
-        ids = [chosen[row], *(vocabulary.slot_ids(binding) if binding else ())]
-        block[row, : len(ids)] = torch.tensor(ids, device=device)
-        keep[row, : len(ids)] = 1
-    return block, keep
-
-
-def _last_logits(out: BackboneOutput, keep: Tensor) -> Tensor:
-    last = (keep.sum(1) - 1).clamp(min=0)
-    return out.logits[torch.arange(len(keep), device=keep.device), last]
+def _updated(logits: Tensor, out: BackboneOutput, fed: Mapping[int, Sequence[int]]) -> Tensor:
+    """The logits (B, V) after the last column of each row that was fed."""
+    rows = torch.tensor([*fed], device=logits.device)
+    last = torch.tensor([len(ids) - 1 for ids in fed.values()], device=logits.device)
+    if len(fed) == len(logits):
+        return out.logits[rows, last]
+    return logits.index_copy(0, rows, out.logits[rows, last])

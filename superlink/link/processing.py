@@ -22,7 +22,7 @@ from ..interfaces import (
     TaskDecoder,
 )
 from .answers import Conversation, answer_spans
-from .routing import RoutingVocabulary
+from .routing import RoutingVocabulary, written_tokens
 
 __all__ = ["IGNORE", "Batch", "Encoded", "Processor"]
 
@@ -85,6 +85,9 @@ class Processor:
         lengths = encoded.inputs["attention_mask"].sum(1).tolist()
         if self.max_length is not None and max(lengths) > self.max_length:
             return self._without_long(samples, lengths, self.max_length, run_decoders)
+        self.check_length(samples, encoded)
+        for message in (m for s in samples for m in s.messages if m.role == "assistant"):
+            self.vocabulary.check_bound(written_tokens(message.text))
         calls = self.vocabulary.group(encoded.routes, [s.messages for s in samples])
         return Batch(
             inputs=encoded.inputs,
@@ -131,6 +134,18 @@ class Processor:
         for row, (sample, ids) in enumerate(zip(samples, inputs["input_ids"], strict=True)):
             routes += self.vocabulary.locate(row, sample.messages, ids)
         return Encoded(inputs, routes, conversations)
+
+    def check_length(self, samples: Sequence[Sample], encoded: Encoded) -> None:
+        """Raise `InputError` where a conversation is longer than the backbone can read."""
+        limit = self.backbone.context_length
+        lengths = encoded.inputs["attention_mask"].sum(1).tolist()
+        if limit is not None and max(lengths) > limit:
+            worst = lengths.index(max(lengths))
+            raise InputError(
+                f"The backbone reads {limit} tokens at most. Received: {lengths[worst]} tokens, "
+                f"key={samples[worst].key!r}. Ask less in one question, use smaller or fewer "
+                "images; in training, max_length drops such samples and counts them."
+            )
 
     def _controlled(self, sample: Sample) -> list[Message]:
         """The messages with slots where control strings are meant, and escapes elsewhere."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -46,12 +46,25 @@ class SuperLinkQueries(nn.Module):
             ]
         )
 
-    def start_from(self, inputs: Tensor, outputs: Tensor) -> None:
-        """Set the rows of control tokens near the mean of the backbone's rows, (V, C) each."""
+    def start_from(
+        self, inputs: Tensor, outputs: Tensor, words: Mapping[int, Sequence[int]] | None = None
+    ) -> None:
+        """Set the rows of control tokens near the mean of the backbone's rows, (V, C) each.
+
+        Args:
+            inputs: The table of the input embedding.
+            outputs: The weight of the output head.
+            words: For some control tokens the ids of words that describe them; such a row starts
+                near the mean of theirs.
+        """
+        tables = [(self.tokens, inputs), (self.token_outputs, outputs)]
         with torch.no_grad():
-            self.tokens.copy_(_mean_row(inputs) + 0.1 * self.tokens)
-            if self.token_outputs is not None:
-                self.token_outputs.copy_(_mean_row(outputs) + 0.1 * self.token_outputs)
+            for rows, table in tables:
+                if rows is not None:
+                    means = _mean_row(table).repeat(len(rows), 1)  # (c, C)
+                    for index, ids in (words or {}).items():
+                        means[index] = _mean_row(table[torch.tensor(ids, device=table.device)])
+                    rows.copy_(means + 0.1 * rows)
 
     def input_rows(self) -> Tensor:
         """(c + slots, C): control tokens, then the queries of each bank."""

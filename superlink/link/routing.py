@@ -13,9 +13,18 @@ from ..errors import PluginConflictError, RoutingError
 from ..interfaces import Call, Message, Route
 from .escaping import Escaper
 
-__all__ = ["PHRASE_MARKS", "Binding", "ParsedText", "RoutingVocabulary"]
+__all__ = [
+    "PHRASE_MARKS",
+    "STANDARD_TOKENS",
+    "Binding",
+    "ParsedText",
+    "RoutingVocabulary",
+    "written_tokens",
+]
 
 PHRASE_MARKS = ("<p>", "</p>")
+STANDARD_TOKENS = ("[DET]", "[SEG]", "[GRD]", "[POSE]", "[KPT]", "[GEN]", "[EDIT]")
+"""Routing tokens that decoders of this field share."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +89,15 @@ class RoutingVocabulary:
         self._routing = _any_of(self.bindings)
         self._hidden = specials - {*self.controls}
         self._pieces = _any_of((*self.controls, *self._hidden))
+
+    def check_bound(self, tokens: Iterable[str]) -> None:
+        """Raise `RoutingError` where a decoder answers to none of these routing tokens."""
+        if unbound := sorted(set(tokens) - set(self.bindings)):
+            raise RoutingError(
+                f"No decoder of this model answers to {', '.join(unbound)}. Its routing tokens "
+                f"are {', '.join(self.bindings)}: use one of them, or give the model a decoder "
+                "that declares the other; `superlink plugins` lists them."
+            )
 
     def bind_ids(self, ids: Sequence[int]) -> None:
         """Tell the ids that the tokenizer gave to `tokens`."""
@@ -196,6 +214,13 @@ class RoutingVocabulary:
             )
             for (row, turn, token), indices in groups.items()
         ]
+
+
+def written_tokens(text: str) -> set[str]:
+    """The routing tokens that a text means to use: standard ones, and what follows a phrase."""
+    behind = re.findall(r"</p>((?:\[[A-Z0-9_]+\])+)", text)
+    tokens = {token for run in behind for token in re.findall(r"\[[A-Z0-9_]+\]", run)}
+    return tokens | {token for token in STANDARD_TOKENS if token in text}
 
 
 def _any_of(strings: Iterable[str]) -> re.Pattern[str]:

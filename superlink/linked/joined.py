@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -75,10 +76,11 @@ class LinkedModel(nn.Module):
             tied=head.weight is embeddings[0].weight,
             init_std=init_std,
         )
-        self.queries.start_from(_weight(embeddings[0]), _weight(head))
+        self.queries.to(_weight(head).device)
+        self.queries.start_from(_weight(embeddings[0]), _weight(head), self._descriptions())
         self.decoders = nn.ModuleDict({module_key(n): b.decoder for n, b in self.bound.items()})
         self.connectors = nn.ModuleDict(self._build_connectors())
-        for part in (self.queries, self.decoders, self.connectors):
+        for part in (self.decoders, self.connectors):
             part.to(_weight(head).device)
         self.hooks = LinkHooks(self.queries, ids, num_controls, backbone.vocab_size)
         self.hooks.attach(backbone)
@@ -87,6 +89,16 @@ class LinkedModel(nn.Module):
         self.stop_gradient = False
         self.idle = False
         self.lm_weight = 1.0
+
+    def _descriptions(self) -> dict[int, list[int]]:
+        """For control tokens that a decoder describes, by their index, the ids of the words."""
+        described = (bound.spec.descriptions.items() for bound in self.bound.values())
+        return {
+            self.vocabulary.controls.index(token): self.backbone.tokenize(words)
+            for pairs in described
+            for token, words in pairs
+            if token in self.vocabulary.bindings
+        }
 
     def _build_connectors(self) -> dict[str, nn.Module]:
         """One connector for each query bank of each decoder."""
@@ -105,9 +117,15 @@ class LinkedModel(nn.Module):
         """Where the queries live."""
         return self.queries.tokens.device
 
-    def detach_link(self) -> Backbone:
-        """Take the link off and give the backbone back as it was."""
+    def detach(self, *, merge_lora: bool = False) -> Backbone:
+        """Take the link off and give the backbone back as it was.
+
+        Args:
+            merge_lora: Whether LoRA that was trained with the link goes into the weights; it is
+                taken off otherwise.
+        """
         self.hooks.detach()
+        self.backbone.remove_lora(merge=merge_lora)
         self.backbone.forget_tokens()
         return self.backbone
 
@@ -128,10 +146,14 @@ class LinkedModel(nn.Module):
         """
         decoder_inputs = decoder_inputs or {}
         features = self.image_features(inputs, decoder_inputs)
-        out = self.backbone(inputs, image_features=features)
+        columns = None if labels is None else _needed_columns(labels, routes, self.vocabulary)
+        out = self.backbone(
+            inputs, image_features=features, logits_to_keep=0 if columns is None else columns
+        )
         losses: dict[str, LossTerm] = {}
-        if labels is not None:
-            losses["lm"] = _language_loss(out.logits, labels)
+        if labels is not None and columns is not None:
+            losses["lm"] = _language_loss(out.logits, labels, columns)
+            routes = _moved(routes, columns)
         links = {}
         for name, bound in self.bound.items():
             mine = [call for call in calls if call.decoder == name]
@@ -237,11 +259,33 @@ class LinkedModel(nn.Module):
         return total
 
 
-def _language_loss(logits: Tensor, labels: Tensor) -> LossTerm:
-    """Next-token cross entropy as (sum, count)."""
-    targets = labels[:, 1:].flatten()
+def _needed_columns(
+    labels: Tensor, routes: Sequence[Route], vocabulary: RoutingVocabulary
+) -> Tensor:
+    """The columns (K,) whose logits or states are used in any row: those that predict a label, and
+    those of slots. Most of a conversation about images is neither."""
+    needed = torch.zeros(labels.shape[1], dtype=torch.bool, device=labels.device)
+    needed[:-1] = (labels[:, 1:] != IGNORE).any(0)
+    for route in routes:
+        width = vocabulary.bindings[route.token].num_queries
+        needed[route.position + 1 : route.position + 1 + width] = True
+    needed[-1] |= not bool(needed.any())  # a model wants at least one
+    return needed.nonzero().flatten()
+
+
+def _moved(routes: Sequence[Route], columns: Tensor) -> list[Route]:
+    """The routes with positions among `columns`; slots stay side by side."""
+    first = torch.tensor([route.position + 1 for route in routes], device=columns.device)
+    places = torch.searchsorted(columns, first).tolist()
+    return [replace(r, position=p - 1) for r, p in zip(routes, places, strict=True)]
+
+
+def _language_loss(logits: Tensor, labels: Tensor, columns: Tensor) -> LossTerm:
+    """Next-token cross entropy as (sum, count), of logits (B, K, V) at `columns` (K,)."""
+    following = nn.functional.pad(labels[:, 1:], (0, 1), value=IGNORE)  # the last predicts nothing
+    targets = following[:, columns].flatten()
     total = nn.functional.cross_entropy(
-        logits[:, :-1].flatten(0, 1).float(), targets, ignore_index=IGNORE, reduction="sum"
+        logits.flatten(0, 1).float(), targets, ignore_index=IGNORE, reduction="sum"
     )
     return total, (targets != IGNORE).sum()
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from ..interfaces import DecoderSpec
+from ..interfaces import Backbone, DecoderSpec
 from ..linked import BoundDecoder, Origin
 from ..model import SuperLinkModel
 from ..registry import Registry, hookimpl
@@ -43,6 +43,7 @@ def toy_model(
     architecture: Architecture = "llava",
     specs: Sequence[DecoderSpec] = (TOY_BOX, TOY_SPOT),
     *,
+    backbone: Backbone | None = None,
     seed: int = 0,
     **options: Any,
 ) -> SuperLinkModel:
@@ -51,10 +52,11 @@ def toy_model(
     Args:
         architecture: Of the backbone.
         specs: The decoders; each is a `ToyBoxDecoder`.
+        backbone: One that is there already, in place of the architecture.
         seed: Of all weights.
         options: Of `SuperLinkModel`.
     """
-    backbone = tiny_backbone(architecture, seed=seed)
+    backbone = tiny_backbone(architecture, seed=seed) if backbone is None else backbone
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         bound = [

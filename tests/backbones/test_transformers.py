@@ -6,11 +6,8 @@ import pytest
 import torch
 from PIL import Image
 
-from superlink.backbones.transformers import (
-    TransformersBackbone,
-    TransformersConfig,
-    build_backbone,
-)
+from superlink.backbones.loading import TransformersConfig, build_backbone
+from superlink.backbones.transformers import TransformersBackbone
 from superlink.errors import BackboneError, InputError, RoutingError
 from superlink.interfaces import IMAGE, Message
 from superlink.testing.backbones import tiny_backbone

@@ -64,7 +64,7 @@ class Decoding:
             },
             toy_registry(),
         ).eval()
-        linked = self.model.detach_link()
+        linked = self.model.detach()
         linked.eos_ids = frozenset  # no row ends before its time
         self.bare = copy.deepcopy(linked)
         self.model.hooks.attach(linked)

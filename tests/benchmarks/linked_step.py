@@ -144,7 +144,7 @@ def _fixed(model: SuperLinkModel) -> frozenset[str]:
 
 def _bare_llm(model: SuperLinkModel) -> nn.Module:
     """A copy of the LLM as transformers knows it, made while the link is off."""
-    backbone = model.detach_link()
+    backbone = model.detach()
     llm = copy.deepcopy(backbone.model)
     model.hooks.attach(backbone)
     return llm

@@ -52,7 +52,7 @@ def test_logits_without_routes_are_those_of_the_bare_model_bit_for_bit(architect
     assert {token: bare.tokenizer.get_vocab()[token] for token in old_ids} == old_ids
     assert min(model.vocabulary.ids.values()) == max(old_ids.values()) + 1
 
-    assert model.detach_link() is bare
+    assert model.detach() is bare
     assert torch.equal(bare(inputs).logits, before)
     assert count_hooks(bare) == hooks
 
@@ -83,7 +83,7 @@ def test_copy_of_a_model_uses_its_own_queries_and_detaches_alone(models):
         twin.queries.tokens.add_(1)
     assert torch.equal(model.backbone(inputs).logits, before)
     assert not torch.equal(twin.backbone(inputs).logits, before)
-    twin.detach_link()
+    twin.detach()
     assert count_hooks(twin) == 0
     assert torch.equal(model.backbone(inputs).logits, before)
 
@@ -91,9 +91,9 @@ def test_copy_of_a_model_uses_its_own_queries_and_detaches_alone(models):
 def test_second_link_on_a_backbone_is_refused_until_the_first_is_off():
     first = toy_model(specs=[TOY_BOX])
     bound = [first.bound["toy.box"]]
-    with pytest.raises(RoutingError, match="detach_link"):
+    with pytest.raises(RoutingError, match="detach"):
         LinkedModel(first.backbone, bound)
-    second = LinkedModel(first.detach_link(), bound)
+    second = LinkedModel(first.detach(), bound)
     assert second.vocabulary.ids == first.vocabulary.ids
     assert second.backbone(encode(second, *WITH)).logits.isfinite().all()
 
@@ -107,17 +107,28 @@ def test_attaching_again_replaces_the_hooks():
     assert torch.equal(model.backbone(inputs).logits, before)
 
 
-def test_forward_past_the_hooked_embedding_is_refused_until_attached_again():
+def test_link_follows_an_embedding_that_was_exchanged():
     model = toy_model("qwen2_5_vl")
     inputs = encode(model, *WITH)
     before = model.backbone(inputs).logits
     old = model.backbone.model.get_input_embeddings()
     fresh = nn.Embedding.from_pretrained(old.weight.detach().clone(), freeze=False)
     model.backbone.model.set_input_embeddings(fresh)
-    with pytest.raises(BackboneError, match=r"hooks\.attach"):
-        model.backbone(inputs)
-    model.hooks.attach(model.backbone)
     assert torch.equal(model.backbone(inputs).logits, before)
+    assert not old._forward_hooks and not old._forward_pre_hooks
+    model.detach()
+    assert not fresh._forward_hooks and not model.backbone._forward_pre_hooks
+
+
+def test_link_follows_tables_that_have_grown():
+    model = toy_model("qwen2_5_vl")
+    inputs = encode(model, *WITH)
+    before = model.backbone(inputs)
+    model.backbone.model.resize_token_embeddings(model.backbone.vocab_size + 64)
+    after = model.backbone(inputs)
+    assert torch.equal(after.last_hidden_state, before.last_hidden_state)
+    controls = [model.vocabulary.ids[token] for token in model.vocabulary.controls]
+    assert torch.allclose(after.logits[..., controls], before.logits[..., controls], atol=1e-6)
 
 
 class LooksUpElsewhere(nn.Module):

@@ -10,7 +10,7 @@ from PIL import Image
 from superlink.backbones.transformers import TransformersBackbone
 from superlink.build import attach
 from superlink.interfaces import IMAGE, Message, Sample
-from superlink.link import generate, generation
+from superlink.link import GenerationOptions, generate, generation
 from superlink.testing.backbones import ScriptedHead, tiny_backbone
 from superlink.testing.models import toy_model, toy_registry
 
@@ -41,9 +41,9 @@ def write(model, rows, **options):
     """Let the model write `WRITTEN[i]` for each of `rows`, and return what it kept."""
     samples = [question(i) for i in rows]
     encoded = model.processor.encode(samples, padding_side="left", add_generation_prompt=True)
-    options = {"max_new_tokens": 40} | options
+    options = GenerationOptions(**{"max_new_tokens": 40} | options)
     with ScriptedHead(model.backbone, [WRITTEN[i] for i in rows]):
-        return generate(model.backbone, encoded.inputs, model.vocabulary, **options)
+        return generate(model.backbone, encoded.inputs, model.vocabulary, options)
 
 
 @torch.no_grad()
@@ -108,9 +108,9 @@ def test_routing_token_as_the_last_token_still_gets_its_states(models, architect
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_logits_after_a_route_are_those_of_each_row_alone(models, architecture, monkeypatch):
     model = models[architecture]
-    read_last, seen = generation._last_logits, []
+    read_last, seen = generation._updated, []
     monkeypatch.setattr(
-        generation, "_last_logits", lambda *args: seen.append(read_last(*args)) or seen[-1]
+        generation, "_updated", lambda *args: seen.append(read_last(*args)) or seen[-1]
     )
 
     def run(rows):
@@ -125,7 +125,7 @@ def test_logits_after_a_route_are_those_of_each_row_alone(models, architecture, 
         inputs = model.processor.encode(samples, padding_side="left").inputs
         handle = model.backbone.output_head().register_forward_hook(steer)
         seen.clear()
-        generate(model.backbone, inputs, model.vocabulary, max_new_tokens=6)
+        generate(model.backbone, inputs, model.vocabulary, GenerationOptions(6))
         handle.remove()
         return torch.stack(seen)[[0, 2, 3, 4]]  # (steps, rows, V) without the steered one
 
@@ -151,7 +151,7 @@ def test_forbidden_tokens_are_not_written_by_their_row_alone(models):
             model.backbone,
             inputs,
             model.vocabulary,
-            max_new_tokens=1,
+            GenerationOptions(1),
             forbidden=[frozenset({"[BOX]"}), frozenset()],
         )
     assert model.vocabulary.ids["[BOX]"] not in rows[0].ids
@@ -171,7 +171,7 @@ def test_table_with_spare_rows_takes_the_link_and_no_slot_is_written():
     inputs = model.processor.encode([question(0)], padding_side="left").inputs
     with ScriptedHead(model.backbone, [""]) as script:
         script.scripts[0].insert(0, slots[0])
-        row = generate(model.backbone, inputs, model.vocabulary, max_new_tokens=1)[0]
+        row = generate(model.backbone, inputs, model.vocabulary, GenerationOptions(1))[0]
     assert not set(row.ids) & set(slots)
 
 

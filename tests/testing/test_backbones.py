@@ -38,7 +38,7 @@ def test_scripted_rows_write_their_texts_and_nothing_after_the_block():
     texts = ["<p>dog</p>[BOX] and more", ""]
 
     def write():
-        rows = generate(model.backbone, inputs, model.vocabulary, max_new_tokens=20)
+        rows = generate(model.backbone, inputs, model.vocabulary)
         return [model.backbone.decode(row.ids) for row in rows]
 
     with ScriptedHead(model.backbone, texts):

@@ -1,0 +1,69 @@
+"""Models of transformers by Hub id or folder."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from safetensors import SafetensorError
+from transformers import AutoModelForImageTextToText, AutoProcessor
+
+from ..errors import BackboneError, MissingDependencyError
+from .encoder_decoder import EncoderDecoderBackbone
+from .transformers import TransformersBackbone
+
+__all__ = ["TransformersConfig", "build_backbone", "wrap"]
+
+
+class TransformersConfig(BaseModel):
+    """Where a model of transformers comes from."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    source: str
+    """Hub id, or a folder with a saved model and processor."""
+    revision: str | None = None
+    """Commit or tag on the Hub."""
+    dtype: Literal["float32", "bfloat16", "float16", "auto"] = "auto"
+    """Precision of the weights; the queries of a link stay in float32."""
+    attn_implementation: str | None = Field(default=None, description="sdpa, eager, ...")
+    """Attention kernel; None takes the library's choice."""
+    quantization: dict[str, Any] | None = None
+    """The `quantization_config` of transformers as a mapping, for instance
+    `{"quant_method": "bitsandbytes", "load_in_4bit": True}`."""
+
+
+def build_backbone(config: TransformersConfig) -> TransformersBackbone:
+    """Load a model and its processor.
+
+    Raises:
+        BackboneError: There is none at `config.source`, or not as safetensors.
+        MissingDependencyError: The library that quantizes is not installed.
+    """
+    options: dict[str, Any] = {"revision": config.revision}
+    try:
+        processor = AutoProcessor.from_pretrained(config.source, **options)
+        if config.attn_implementation is not None:
+            options["attn_implementation"] = config.attn_implementation
+        if config.quantization is not None:
+            options["quantization_config"] = dict(config.quantization)
+        model = AutoModelForImageTextToText.from_pretrained(
+            config.source, dtype=config.dtype, use_safetensors=True, **options
+        )
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"{config.source} needs a package that is not installed here. Install what this names: "
+            f"{error}"
+        ) from error
+    except (OSError, ValueError, SafetensorError) as error:
+        raise BackboneError(
+            "Expected the Hub id or the folder of an image-text-to-text model with safetensors and "
+            f"its processor. Received: source={config.source!r}. {error}"
+        ) from error
+    return wrap(model, processor)
+
+
+def wrap(model: Any, processor: Any) -> TransformersBackbone:
+    """The adapter that suits a loaded model."""
+    encodes = getattr(getattr(model, "config", None), "is_encoder_decoder", False)
+    return (EncoderDecoderBackbone if encodes else TransformersBackbone)(model, processor)
