@@ -10,7 +10,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 
 from . import checkpoint
-from .errors import BackboneError, CheckpointError, ConfigError, PluginError
+from .errors import CheckpointError, ConfigError, PluginError, SuperLinkError
 from .interfaces import Backbone, DecoderSpec, LoraChoice
 from .linked import BoundDecoder, Origin
 from .model import SuperLinkModel
@@ -122,17 +122,14 @@ def attach(
                 f"A model by its name brings its processor. Received: model={str(model)!r} and a "
                 f"{type(processor).__name__}. Leave the processor out."
             )
-        backbone, origin = _build_backbone(config.backbone, registry)
-        return _link(backbone, origin, config, registry)
-    # Heavy imports, needed here only.
-    from .backbones.loading import wrap
-    from .backbones.transformers import TransformersBackbone
+        return _link(*_build_backbone(config.backbone, registry), config, registry)
+    from .backbones.loading import wrap  # a heavy import, needed here only
 
-    if isinstance(model, Backbone):
-        # An adapter of ours can be built again from a saved folder; of others nobody knows.
-        known = isinstance(model, TransformersBackbone)
-        return _link(model, _unknown_source() if known else None, config, registry)
-    return _link(wrap(model, processor), _unknown_source(), config, registry)
+    backbone = model if isinstance(model, Backbone) else wrap(model, processor)
+    # Where its weights come from nobody knows: a checkpoint holds all of it.
+    name = backbone.spec_name
+    origin = None if name is None else Origin(name, {}, fingerprint="")
+    return _link(backbone, origin, config, registry)
 
 
 def _build_backbone(choice: BackboneChoice, registry: Registry) -> tuple[Backbone, Origin]:
@@ -141,11 +138,6 @@ def _build_backbone(choice: BackboneChoice, registry: Registry) -> tuple[Backbon
     pinned = {} if backbone.revision is None else {"revision": backbone.revision}
     config = {**choice.config, **pinned} if "source" in choice.config else choice.config
     return backbone, Origin(choice.name, config, checkpoint.fingerprint(backbone.base_state_dict()))
-
-
-def _unknown_source() -> Origin:
-    """Of a model that was handed in: it is saved whole."""
-    return Origin("transformers", {}, fingerprint="")
 
 
 def load(
@@ -221,7 +213,7 @@ def _load_backbone(saved: Mapping[str, Any], folder: Path, registry: Registry) -
     try:
         config = {**saved["config"], "source": str(source)}
         return registry.build("backbone", saved["name"], config)
-    except (BackboneError, OSError, RuntimeError) as error:
+    except (SuperLinkError, RuntimeError, *checkpoint.UNREADABLE) as error:
         raise CheckpointError(
             f"The backbone in {source} cannot be loaded. Expected a model and its processor as "
             f"safetensors and JSON. Copy the whole folder again. {error}"
@@ -232,7 +224,7 @@ def _load_adapter(model: SuperLinkModel, saved: Mapping[str, Any], folder: Path)
     if saved["adapter"]:
         try:
             model.backbone.load_adapter(folder / "adapter")
-        except (OSError, ValueError, KeyError) as error:
+        except (KeyError, *checkpoint.UNREADABLE) as error:
             raise CheckpointError(
                 f"The adapter in {folder / 'adapter'} cannot be loaded. Copy the whole folder "
                 f"again. {error}"

@@ -21,6 +21,7 @@ from .linked import LinkedModel
 
 __all__ = [
     "FORMAT_VERSION",
+    "UNREADABLE",
     "fingerprint",
     "load_weights",
     "read_config",
@@ -32,6 +33,9 @@ __all__ = [
 
 FORMAT_VERSION = 1
 """Grows when an older superlink could no longer read what this one writes."""
+
+UNREADABLE = (OSError, ValueError, SafetensorError)
+"""What reading a damaged folder raises."""
 
 _CONFIG, _LINKS, _WEIGHTS = "config.json", "links.safetensors", "model.safetensors"
 _PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt")

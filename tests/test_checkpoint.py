@@ -16,7 +16,7 @@ from superlink.errors import CheckpointError
 from superlink.interfaces import Backbone
 from superlink.linked import Origin
 from superlink.registry import Registry
-from superlink.testing.backbones import ScriptedHead, tiny_backbone
+from superlink.testing.backbones import Script, tiny_backbone
 from superlink.testing.models import toy_model, toy_registry
 
 ARCHITECTURES = ["llava", "qwen2_5_vl"]
@@ -54,7 +54,7 @@ def folder(saved, tmp_path):
 
 def replies(model):
     image = Image.radial_gradient("L").convert("RGB").resize((40, 60))
-    with ScriptedHead(model.backbone, ["<p>dog</p>[BOX] and [SPOT]"]):
+    with Script(model.backbone, ["<p>dog</p>[BOX] and [SPOT]"]):
         generated = model.predict("Find: dog", image)
     with torch.no_grad():
         free = model.predict("Find: dog", image, max_new_tokens=4)

@@ -9,7 +9,7 @@ from PIL import Image
 
 from superlink.errors import InputError
 from superlink.interfaces import IMAGE, Message, Sample
-from superlink.testing.backbones import ScriptedHead
+from superlink.testing.backbones import Script
 from superlink.testing.models import toy_model
 
 ARCHITECTURES = ["llava", "qwen2_5_vl"]
@@ -32,7 +32,7 @@ def photo(seed=0, size=(40, 60)):
 
 
 def ask(model, written, prompt="Find: dog", image=None, **options):
-    with ScriptedHead(model.backbone, [written]):
+    with Script(model.backbone, [written]):
         return model.predict(prompt, image, **options)
 
 
@@ -63,10 +63,10 @@ def test_reply_holds_text_routes_and_one_prediction_for_each_call(model):
 
 
 def test_batch_of_mixed_rows_gives_the_replies_of_its_rows(model):
-    with ScriptedHead(model.backbone, WRITTEN):
+    with Script(model.backbone, WRITTEN):
         together = model.answer([question(i) for i in range(3)])
     for index, reply in enumerate(together):
-        with ScriptedHead(model.backbone, [WRITTEN[index]]):
+        with Script(model.backbone, [WRITTEN[index]]):
             alone = model.answer([question(index)])[0]
         assert (reply.text, reply.raw, reply.routes) == (alone.text, alone.raw, alone.routes)
         assert reply.calls == alone.calls
@@ -75,7 +75,7 @@ def test_batch_of_mixed_rows_gives_the_replies_of_its_rows(model):
 
 
 def test_forced_routing_gives_the_predictions_of_the_same_text_generated(model):
-    with ScriptedHead(model.backbone, WRITTEN):
+    with Script(model.backbone, WRITTEN):
         generated = model.answer([question(i) for i in range(3)])
     forced = model.answer(
         [question(i, Message("assistant", text)) for i, text in enumerate(WRITTEN)], "forced"
@@ -98,7 +98,7 @@ def test_raw_text_of_a_reply_goes_into_the_next_turn(models):
     model = models["llava"]
     first = ask(model, "<p>dog</p>[BOX]", image=photo())
     sample = question(1, Message("assistant", first.raw), Message("user", "and a cat"))
-    with ScriptedHead(model.backbone, ["<p>cat</p>[BOX]"]):
+    with Script(model.backbone, ["<p>cat</p>[BOX]"]):
         second = model.answer([sample])[0]
     assert [(route.turn, route.phrase) for route in second.routes] == [(3, "cat")]
 
@@ -115,7 +115,7 @@ def test_prompt_with_control_strings_is_escaped_and_shown_as_it_was_typed(model)
 
 def test_routing_token_written_letter_by_letter_calls_nobody(models):
     model = models["llava"]
-    with ScriptedHead(model.backbone, [""]) as script:
+    with Script(model.backbone, [""]) as script:
         letters = [i for c in "[BOX]" for i in model.backbone.tokenize(c)]
         script.scripts[0][:0] = [*letters, *model.backbone.tokenize(" <p>dog</p>[BOX]")]
         reply = model.predict("Find: dog", photo())
@@ -221,7 +221,7 @@ def test_call_that_its_decoder_refuses_is_a_failure_and_leaves_the_batch_alone(m
 
 def test_reply_says_whether_it_was_written_to_its_end(models):
     model = models["llava"]
-    with ScriptedHead(model.backbone, ["a long answer"]):
+    with Script(model.backbone, ["a long answer"]):
         assert model.predict("Find: dog").complete
-    with ScriptedHead(model.backbone, ["a long answer"]):
+    with Script(model.backbone, ["a long answer"]):
         assert not model.predict("Find: dog", max_new_tokens=2).complete

@@ -7,7 +7,7 @@ from PIL import Image
 
 from superlink.errors import InputError
 from superlink.interfaces import ReplyEvent, ResultEvent, RouteEvent, TextEvent
-from superlink.testing.backbones import ScriptedHead
+from superlink.testing.backbones import Script
 from superlink.testing.models import toy_model
 
 WRITTEN = "I see <p>a dog</p>[BOX] and <p>a cat</p>[SPOT] é done"
@@ -23,9 +23,9 @@ def photo():
 
 
 def test_events_come_in_the_order_of_the_answer(model):
-    with ScriptedHead(model.backbone, [WRITTEN]):
+    with Script(model.backbone, [WRITTEN]):
         events = list(model.stream("Find: dog", photo()))
-    with ScriptedHead(model.backbone, [WRITTEN]):
+    with Script(model.backbone, [WRITTEN]):
         reply = model.predict("Find: dog", photo())
     *told, last = events
     assert isinstance(last, ReplyEvent)
@@ -47,7 +47,7 @@ def test_events_come_in_the_order_of_the_answer(model):
 
 
 def test_route_is_told_only_with_its_states(model):
-    with ScriptedHead(model.backbone, ["[BOX]"]):
+    with Script(model.backbone, ["[BOX]"]):
         events = model.stream("Find: dog", photo(), max_new_tokens=1)
         kinds = [type(event).__name__ for event in events]
     assert kinds == ["RouteEvent", "ResultEvent", "ReplyEvent"]
@@ -55,7 +55,7 @@ def test_route_is_told_only_with_its_states(model):
 
 def test_stream_that_is_left_gives_the_model_back(model):
     model.train()
-    with ScriptedHead(model.backbone, [WRITTEN]):
+    with Script(model.backbone, [WRITTEN]):
         events = model.stream("Find: dog", photo())
         next(events)
         assert not model.training

@@ -4,17 +4,37 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..errors import BackboneError, ConfigError
+from transformers import GenerationMixin
 
-__all__ = ["check_model", "check_processor", "context_length"]
+from ..errors import BackboneError, ConfigError
+from .anatomy import image_id, input_embedding, output_head
+
+__all__ = ["check_model", "check_processor"]
+
+_REFUSED = {
+    "blip": "its text decoder is given neither a cache nor positions, so that padding moves words",
+    "inkling2": "it cuts its logits behind the head, so that routing tokens have none",
+}
+"""Models by their type that would be wrong without a word."""
 
 
 def check_model(model: Any) -> None:
     """Raise `BackboneError` where a model cannot carry a link."""
-    if getattr(model, "get_output_embeddings", lambda: None)() is None:
+    name = type(model).__name__
+    if not hasattr(model, "modules") or output_head(model) is None:
         raise BackboneError(
             "A backbone needs an output head, to write text and to read its last hidden state. "
-            f"Received: {type(model).__name__}, whose get_output_embeddings() gives none."
+            f"Received: {name}, whose get_output_embeddings() gives none."
+        )
+    if not issubclass(type(model), GenerationMixin):
+        raise BackboneError(
+            "A backbone writes one token after the other, and slots follow a routing token. "
+            f"Received: {name}, which has no `generate` of transformers."
+        )
+    if reason := _REFUSED.get(model.config.model_type):
+        raise BackboneError(
+            f"{name} cannot carry a link: {reason}. Choose another model; `superlink verify --all` "
+            "tells which are exact."
         )
 
 
@@ -27,27 +47,16 @@ def check_processor(model: Any, processor: Any) -> None:
             f"tokenizer and a chat template. Received: model={type(model).__name__}, "
             f"processor={type(processor).__name__}"
         )
-    rows = model.get_input_embeddings().weight.shape[0]
+    rows = input_embedding(model).get_parameter("weight").shape[0]
     if len(processor.tokenizer) > rows:
         raise _mismatch(model, f"a tokenizer of {len(processor.tokenizer)} tokens for {rows} rows")
-    expected = _image_id(model.config)
+    expected = image_id(model.config)
     token = getattr(processor, "image_token", None)
     if expected is None or not isinstance(token, str):
         return
     given = processor.tokenizer.convert_tokens_to_ids(token)
     if given != expected:
         raise _mismatch(model, f"{token!r} with the id {given}, where the model expects {expected}")
-
-
-def context_length(model: Any) -> int | None:
-    """Tokens that the language model reads at most, as its config says."""
-    length = getattr(model.config.get_text_config(decoder=True), "max_position_embeddings", None)
-    return length if isinstance(length, int) and length > 0 else None
-
-
-def _image_id(config: Any) -> int | None:
-    ids = (getattr(config, name, None) for name in ("image_token_id", "image_token_index"))
-    return next((i for i in ids if isinstance(i, int)), None)
 
 
 def _mismatch(model: Any, what: str) -> ConfigError:

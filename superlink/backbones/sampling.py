@@ -19,8 +19,10 @@ from transformers import (
 from transformers.generation.configuration_utils import GenerationMode
 
 from ..errors import ConfigError
+from .anatomy import first_position
+from .stepping import Columns
 
-__all__ = ["GenerateSampler", "Prompt", "prepare_prompt"]
+__all__ = ["GenerateSampler", "Start", "prepare_prompt"]
 
 _MODES = (GenerationMode.GREEDY_SEARCH, GenerationMode.SAMPLE)
 _REFUSED = {
@@ -55,19 +57,20 @@ class GenerateSampler:
 
 
 @dataclass
-class Prompt:
-    """A prompt as `generate` prepares it, just before its first forward."""
+class Start:
+    """In the place of a cache: the forward that begins a generation."""
 
-    ids: Tensor
-    """(B, T) what the language model reads."""
-    arguments: dict[str, Any]
-    """All else that it is given: cache, mask, positions, pixels."""
-    sampler: GenerateSampler
+    length: int
+    """New columns that the cache must hold."""
+    settings: Mapping[str, Any]
+    """What a user asks for."""
+    sampler: GenerateSampler | None = None
+    """Known once the forward has run."""
 
 
 def prepare_prompt(
     model: Any, tokenizer: Any, inputs: Mapping[str, Any], length: int, settings: Mapping[str, Any]
-) -> Prompt:
+) -> tuple[Columns, GenerateSampler]:
     """Let `generate` prepare cache, positions, processors and criteria, and stop there.
 
     Args:
@@ -76,6 +79,9 @@ def prepare_prompt(
         inputs: Arguments of the model.
         length: New columns that the cache must hold.
         settings: What a user asks for, as keyword arguments of `generate`.
+
+    Returns:
+        The prompt as it is just before its first forward, and how tokens are picked.
 
     Raises:
         ConfigError: The settings mean beam search, assisted decoding, or something unknown.
@@ -90,7 +96,7 @@ def prepare_prompt(
     for name, kind in _LISTS.items():
         if name in options:
             options[name] = kind(options[name])
-    kept: list[Prompt] = []
+    kept: list[tuple[Columns, GenerateSampler]] = []
 
     def keep(
         model: Any,
@@ -106,7 +112,9 @@ def prepare_prompt(
             logits_processor, StoppingCriteriaList(criteria), bool(generation_config.do_sample)
         )
         arguments = {k: v for k, v in arguments.items() if k not in _NOT_OF_THE_MODEL}
-        kept.append(Prompt(input_ids, arguments, sampler))
+        if (positions := arguments.get("position_ids")) is not None:
+            arguments["position_ids"] = positions + first_position(model)
+        kept.append((Columns(model, input_ids, arguments), sampler))
         return input_ids
 
     if "assistant_model" in options or "prompt_lookup_num_tokens" in options:

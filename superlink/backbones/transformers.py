@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import copy
-import inspect
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from PIL import Image
 from torch import Tensor, nn
@@ -22,8 +21,14 @@ from ..interfaces import (
     Message,
     Prefill,
 )
-from ..link import StateTap
-from .checking import check_model, check_processor, context_length
+from .anatomy import (
+    context_length,
+    input_embedding,
+    output_head,
+    side_embeddings,
+    tied_embeddings,
+)
+from .checking import check_model, check_processor
 from .lora import (
     add_lora,
     base_state_dict,
@@ -33,8 +38,8 @@ from .lora import (
     save_adapter,
     save_base,
 )
-from .sampling import Prompt, prepare_prompt
-from .stepping import Cache, extend, is_block_safe
+from .sampling import Start, prepare_prompt
+from .stepping import Cache, Columns, extend, is_block_safe, run, with_positions
 
 __all__ = ["TransformersBackbone"]
 
@@ -52,6 +57,8 @@ class TransformersBackbone(Backbone):
         BackboneError: The model has no output head.
     """
 
+    spec_name = "transformers"
+
     def __init__(self, model: Any, processor: ProcessorMixin) -> None:
         super().__init__()
         if hasattr(model, "get_base_model"):  # peft works in place, below its wrapper
@@ -60,12 +67,12 @@ class TransformersBackbone(Backbone):
         check_processor(model, processor)
         # transformers types few of the attributes that its models share
         self.model: Any = model
-        self._accepted = frozenset(inspect.signature(model.forward).parameters)
         # A copy, as tokens are added to it; whoever handed the processor in keeps it as it is.
         self._bare_processor: Any = processor
         self.processor: Any = copy.deepcopy(processor)
         self.tokenizer: Any = self.processor.tokenizer
         self._embeddings: tuple[nn.Module, ...] = ()
+        self._side_embeddings: list[nn.Module] = []
         self._trained: list[nn.Parameter] = []  # before LoRA froze them
         self.vocab_size, self.hidden_size = self.output_head().get_parameter("weight").shape
         self.context_length = context_length(model)
@@ -152,41 +159,44 @@ class TransformersBackbone(Backbone):
 
     def embedding_modules(self) -> list[nn.Module]:
         """The input embedding, and every other embedding that has the same weight."""
-        main = self.model.get_input_embeddings()
+        main = input_embedding(self.model)
         if not self._embeddings or self._embeddings[0] is not main:
             # Kept, as each forward asks and walking all modules costs more than a small layer.
-            tied = (
-                m for m in self.model.modules() if isinstance(m, nn.Embedding) and m is not main
-            )
-            self._embeddings = (main, *(m for m in tied if m.weight is main.weight))
+            self._embeddings = (main, *tied_embeddings(self.model, main))
+            self._side_embeddings = side_embeddings(self.model, main)
         return list(self._embeddings)
+
+    def side_embeddings(self) -> list[nn.Module]:
+        """See `Backbone.side_embeddings`."""
+        self.embedding_modules()
+        return self._side_embeddings
 
     def output_head(self) -> nn.Module:
         """See `Backbone.output_head`."""
-        head: nn.Module = self.model.get_output_embeddings()
-        return head
+        head = self.model.get_output_embeddings()
+        return cast(nn.Module, output_head(self.model) if head is None else head)
 
     def forward(
         self,
         inputs: Mapping[str, Tensor],
         *,
-        cache: Cache | Prompt | None = None,
+        cache: Cache | Start | None = None,
         use_cache: bool = False,
         image_features: ImageFeatures | None = None,
         logits_to_keep: int | Tensor = 0,
     ) -> BackboneOutput:
         """See `Backbone.forward`."""
-        width = None
-        if cache is None:
+        if isinstance(cache, Cache):
+            columns = extend(cache, inputs["input_ids"], inputs["attention_mask"])
+        elif cache is None:
             ids, arguments = self._arguments(inputs, image_features)
-            arguments = self._with_positions(ids, arguments)
-        elif isinstance(cache, Prompt):
-            ids, arguments = cache.ids, cache.arguments
+            columns = Columns(self.model, ids, with_positions(self.model, ids, arguments))
         else:
-            new, keep = inputs["input_ids"], inputs["attention_mask"]
-            ids, arguments = extend(self.model, cache, new, keep)
-            width = new.shape[1]
-        return self._run(ids, arguments, width, use_cache=use_cache, logits_to_keep=logits_to_keep)
+            arguments = self._prompt_arguments(inputs, image_features)
+            columns, cache.sampler = prepare_prompt(
+                self.model, self.tokenizer, arguments, cache.length, cache.settings
+            )
+        return run(self.output_head(), columns, use_cache=use_cache, logits_to_keep=logits_to_keep)
 
     def prefill(
         self,
@@ -209,65 +219,39 @@ class TransformersBackbone(Backbone):
                 "A static cache has room for a number of routes that is known before. Give "
                 f"max_routes too. Received: {dict(settings)}"
             )
-        ids, arguments = self._arguments(inputs, image_features)
-        prompt = prepare_prompt(
-            self.model,
-            self.tokenizer,
-            {"input_ids": ids, **arguments},
-            max(max_new_tokens, 1) + (room or 0),
-            settings,
-        )
+        start = Start(max(max_new_tokens, 1) + (room or 0), settings)
         # Called, not run, so that the hooks on this module see the forward.
-        return Prefill(self(inputs, cache=prompt, use_cache=True, logits_to_keep=1), prompt.sampler)
+        out = self(
+            inputs, cache=start, use_cache=True, image_features=image_features, logits_to_keep=1
+        )
+        assert start.sampler is not None  # noqa: S101 (the forward has set it)
+        return Prefill(out, start.sampler)
 
     def block_safe(self, cache: Cache, width: int) -> bool:
         """See `Backbone.block_safe`."""
         return is_block_safe(cache, width)
 
+    def _prompt_arguments(
+        self, inputs: Mapping[str, Tensor], image_features: ImageFeatures | None
+    ) -> dict[str, Any]:
+        """What `generate` is given."""
+        ids, arguments = self._arguments(inputs, image_features)
+        return {"input_ids": ids, **arguments}
+
     def _arguments(
         self, inputs: Mapping[str, Tensor], image_features: ImageFeatures | None
     ) -> tuple[Tensor, dict[str, Any]]:
         """The ids that the language model reads, and all else that the model is given."""
-        arguments: dict[str, Any] = dict(inputs)
+        arguments: dict[str, Any] = {k: self._cast(value) for k, value in inputs.items()}
         if image_features is not None:
             arguments = {k: v for k, v in arguments.items() if k != "pixel_values"}
             arguments["mm_encoder_outputs"] = {"image": image_features.raw}
         return arguments.pop("input_ids"), arguments
 
-    def _with_positions(self, ids: Tensor, arguments: dict[str, Any]) -> dict[str, Any]:
-        """The model's own rule, which knows about padding and about positions in images."""
-        if "position_ids" not in self._accepted:
-            return arguments
-        positions = self.model._prepare_position_ids_for_generation(ids, dict(arguments))
-        return arguments | {"position_ids": positions}
-
-    def _run(
-        self,
-        ids: Tensor,
-        arguments: dict[str, Any],
-        width: int | None,
-        *,
-        use_cache: bool,
-        logits_to_keep: int | Tensor,
-    ) -> BackboneOutput:
-        """One forward over the last `width` columns; over all of them where it is None."""
-        cached = width is not None  # whoever reads a cache also writes it
-        arguments = arguments | {"use_cache": use_cache or cached}
-        prepared = self.model.prepare_inputs_for_generation(
-            ids, next_sequence_length=width, is_first_iteration=not cached, **arguments
-        )
-        if "logits_to_keep" in self._accepted:
-            prepared["logits_to_keep"] = logits_to_keep
-        with StateTap().on(self.output_head()) as tap:
-            out = self.model(**prepared, return_dict=True)
-        states, logits = tap.states, out.logits
-        if "logits_to_keep" not in self._accepted:
-            states, logits = (_kept(value, logits_to_keep) for value in (states, logits))
-        kept = None
-        if use_cache:
-            out.logits = None  # long, and nothing of the next step
-            kept = Cache(ids, arguments, out)
-        return BackboneOutput(states, logits, kept)
+    def _cast(self, value: Tensor) -> Tensor:
+        """Pixels come in float32, whatever the weights are."""
+        floating = isinstance(value, Tensor) and value.is_floating_point()
+        return value.to(self.model.dtype) if floating else value
 
     def image_features(self, inputs: Mapping[str, Tensor]) -> ImageFeatures | None:
         """Run the image encoder alone; its maps are the hidden states that are maps.
@@ -283,7 +267,7 @@ class TransformersBackbone(Backbone):
                 f"{type(self.model).__name__}, which runs its image encoder in each forward and "
                 "takes no features. Choose a decoder with an encoder of its own."
             )
-        visual = {k: v for k, v in inputs.items() if k not in _OF_TEXT}
+        visual = {k: self._cast(v) for k, v in inputs.items() if k not in _OF_TEXT}
         raw = self.model.get_image_features(**visual, output_hidden_states=True, return_dict=True)
         maps = tuple(state for state in raw.hidden_states or () if state.dim() == 4)
         return ImageFeatures(maps=maps, raw=raw)
@@ -322,11 +306,6 @@ class TransformersBackbone(Backbone):
 
 
 _OF_TEXT = ("input_ids", "attention_mask", "mm_token_type_ids", "token_type_ids")
-
-
-def _kept(values: Tensor, columns: int | Tensor) -> Tensor:
-    """The last columns of (B, T, ...), or those at the indices (K,)."""
-    return values[:, slice(-columns, None) if isinstance(columns, int) else columns]
 
 
 def _part(part: str | ImagePart) -> dict[str, str]:

@@ -16,6 +16,7 @@ COMMANDS = {
     "demo": "Train a tiny model on built-in scenes, measure it, and write a report.",
     "train": "Train a recipe; a run that was stopped goes on where it was.",
     "predict": "Ask a model about a picture.",
+    "verify": "Check that super links are exact on a backbone.",
     "plugins": "Show the installed decoders, tasks and backbones, and what fails.",
 }
 """Command to its line in the help. `new-decoder` is the `app`, a `typer.Typer`, of the module

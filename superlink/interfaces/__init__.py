@@ -1,6 +1,6 @@
 """What a third party implements, declares or receives."""
 
-from .backbone import Backbone
+from .backbone import Backbone, keep_columns
 from .decoder import TaskDecoder
 from .geometry import Geometry
 from .images import open_image
@@ -71,5 +71,6 @@ __all__ = [
     "TaskDecoder",
     "TaskSpec",
     "TextEvent",
+    "keep_columns",
     "open_image",
 ]

@@ -16,7 +16,7 @@ from .lora import LoraChoice
 from .sampling import PlainSampler, Prefill
 from .structures import BackboneOutput, ImageFeatures, Message
 
-__all__ = ["Backbone"]
+__all__ = ["Backbone", "keep_columns"]
 
 Inputs = Mapping[str, Tensor]
 
@@ -34,13 +34,16 @@ class Backbone(nn.Module, ABC):
     """Rows of the output head, before any link."""
     context_length: int | None = None
     """Tokens that one conversation may have at most; None where there is no limit."""
+    spec_name: str | None = None
+    """Name of the `BackboneSpec` that builds it again from a folder that `save` wrote. Where there
+    is none, a model that was handed in as an object cannot be saved."""
     revision: str | None = None
     """Commit of the source that the weights come from, where it is known."""
 
     @abstractmethod
     def add_tokens(self, tokens: Sequence[str]) -> list[int]:
         """Make each of `tokens` one id of the tokenizer, and return the ids. Known tokens keep
-        theirs."""
+        theirs; new ids may lie beyond the tables, which stay as they are."""
 
     @abstractmethod
     def forget_tokens(self) -> None:
@@ -82,6 +85,11 @@ class Backbone(nn.Module, ABC):
     def embedding_modules(self) -> Sequence[nn.Module]:
         """Every module that looks input ids up, tied copies included."""
 
+    def side_embeddings(self) -> Sequence[nn.Module]:
+        """Modules that look the same ids up for something else than the input, such as a table of
+        each layer. Linked ids read the row of id 0 there."""
+        return ()
+
     @abstractmethod
     def output_head(self) -> nn.Module:
         """The module whose input is the last hidden state and whose output are the logits."""
@@ -107,7 +115,7 @@ class Backbone(nn.Module, ABC):
             image_features: What `image_features` gave for the same inputs; the image encoder is
                 then not run again.
             logits_to_keep: Only so many last positions get logits and states, or only those at the
-                indices (K,); 0 means all.
+                indices (K,); 0 means all. `keep_columns` does either.
         """
 
     def prefill(
@@ -179,3 +187,10 @@ class Backbone(nn.Module, ABC):
     def load_adapter(self, folder: Path) -> None:
         """Put the adapter that `save_adapter` wrote on the backbone."""
         raise BackboneError(f"{type(self).__name__} cannot load the adapter in {folder}.")
+
+
+def keep_columns(values: Tensor, logits_to_keep: int | Tensor) -> Tensor:
+    """The columns of (B, T, ...) that `Backbone.forward` is asked for: the last ones, 0 for all, or
+    those at the indices (K,)."""
+    last = isinstance(logits_to_keep, int)
+    return values[:, slice(-logits_to_keep, None) if last else logits_to_keep]

@@ -67,6 +67,10 @@ class Message:
         """The content as a tuple, also where it is text alone."""
         return (self.content,) if isinstance(self.content, str) else self.content
 
+    def text_with(self, image: str) -> str:
+        """The text with a placeholder in the place of each image."""
+        return "".join(part if isinstance(part, str) else image for part in self.parts)
+
     @property
     def num_images(self) -> int:
         """How many images stand in this message."""

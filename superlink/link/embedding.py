@@ -80,7 +80,11 @@ class LinkHooks:
                 "A backbone carries one link. Received: one that has a link already. Give all "
                 "decoders to one model, or call `detach()` on the other model first."
             )
-        *embeddings, head = self._modules = modules
+        self._modules = modules
+        *embeddings, head = modules[: len(modules) - len(backbone.side_embeddings())]
+        for module in backbone.side_embeddings():
+            handle = module.register_forward_pre_hook(self._hide_side_ids, with_kwargs=True)
+            self._on_modules.append(handle)
         for module in embeddings:
             before = module.register_forward_pre_hook(self._hide_ids, with_kwargs=True)
             after = module.register_forward_hook(self._put_values)
@@ -103,16 +107,27 @@ class LinkHooks:
     def _hide_ids(
         self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
-        name = None if args else next(iter(kwargs))
-        ids = args[0] if name is None else kwargs[name]
-        if not isinstance(ids, Tensor) or ids.is_floating_point() or ids.dim() < 2:
-            return None  # a model may look single tokens up, such as its image placeholder
-        positions, self._fired = self.positions(ids), True
-        if ids.device.type == "cpu" and not (positions >= 0).any():
+        found = self._linked_positions(args, kwargs)
+        if found is None:
+            return None
+        positions, self._fired = found, True
+        if positions.device.type == "cpu" and not (positions >= 0).any():
             return None  # most steps of a generation; on other devices the question costs a wait
         self._pending = positions
-        safe = ids.masked_fill(positions >= 0, 0)
-        return ((safe, *args[1:]), kwargs) if name is None else (args, {**kwargs, name: safe})
+        return _masked(args, kwargs, positions >= 0)
+
+    def _hide_side_ids(
+        self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
+        """For a table of something else: linked ids read the row of id 0 there."""
+        positions = self._linked_positions(args, kwargs)
+        return None if positions is None else _masked(args, kwargs, positions >= 0)
+
+    def _linked_positions(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor | None:
+        ids = args[0] if args else next(iter(kwargs.values()))
+        if not isinstance(ids, Tensor) or ids.is_floating_point() or ids.dim() < 2:
+            return None  # a model may look single tokens up, such as its image placeholder
+        return self.positions(ids)
 
     def _put_values(self, module: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor:
         pending, self._pending = self._pending, None
@@ -150,7 +165,13 @@ class LinkHooks:
     def _check_fired(
         self, backbone: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any
     ) -> None:
-        """A model that looks its ids up elsewhere would ignore the queries in silence."""
+        """A model that goes past its modules would ignore the link in silence."""
+        if output.logits.shape[-1] < self.width:
+            raise BackboneError(
+                "Expected the backbone to call its `output_head()`, where the logits of routing "
+                f"tokens are added: {self.width} columns. Received: {output.logits.shape[-1]}. "
+                "Call the module; do not multiply with its weight."
+            )
         ids = (args[0] if args else kwargs["inputs"])["input_ids"]
         if not self._fired and bool((self.positions(ids) >= 0).any()):
             raise BackboneError(
@@ -161,8 +182,19 @@ class LinkHooks:
 
 
 def _hooked_modules(backbone: Backbone) -> list[nn.Module]:
-    """The embeddings of a backbone, then its head."""
-    return [*backbone.embedding_modules(), backbone.output_head()]
+    """The embeddings of a backbone, then its head, then tables of something else."""
+    main = [*backbone.embedding_modules(), backbone.output_head()]
+    return [*main, *backbone.side_embeddings()]
+
+
+def _masked(
+    args: tuple[Any, ...], kwargs: dict[str, Any], linked: Tensor
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The arguments of a lookup, with the safe id 0 in the place of linked ones."""
+    if args:
+        return (args[0].masked_fill(linked, 0), *args[1:]), kwargs
+    name = next(iter(kwargs))
+    return args, {**kwargs, name: kwargs[name].masked_fill(linked, 0)}
 
 
 def _is_linked(module: nn.Module) -> bool:

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..backbones.tiny_llava import TinyLlavaConfig, build_tiny_llava
 from ..backbones.tiny_qwen import build_tiny_qwen
 from ..backbones.transformers import TransformersBackbone
-from ..interfaces import Backbone
+from ..interfaces import Backbone, Prefill, Sampler
 
-__all__ = ["ScriptedHead", "tiny_backbone"]
+__all__ = ["Script", "tiny_backbone"]
 
 Architecture = Literal["llava", "qwen2_5_vl"]
 
@@ -49,31 +49,54 @@ def _tiny_llava(words: Sequence[str]) -> TransformersBackbone:
     )
 
 
-class ScriptedHead:
-    """Makes a random model write given texts: inside of its `with` block, one token a step and row.
+class Script:
+    """Makes a random model write given texts, inside of its `with` block.
 
     Args:
-        backbone: The model, with the link attached, so that routing tokens have a column.
-        texts: For each row what it writes, as `<p>dog</p>[BOX] done`; then its answer ends.
+        backbone: The model, with the link attached, so that routing tokens are known.
+        texts: For each row what it writes, as `<p>dog</p>[BOX] done`; then its answer ends. A token
+            that a row must not write is left to the model.
     """
 
     def __init__(self, backbone: Backbone, texts: Sequence[str]) -> None:
         self.backbone = backbone
         eos = min(backbone.eos_ids())
         self.scripts = [[*backbone.tokenize(text), eos] for text in texts]
-        self.steps = 0
 
-    def __enter__(self) -> ScriptedHead:
-        self._handle = self.backbone.output_head().register_forward_hook(self._steer)
+    def __enter__(self) -> Script:
+        self._prefill = self.backbone.prefill
+        self.backbone.prefill = self._scripted  # type: ignore[method-assign]
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._handle.remove()
+        del self.backbone.prefill
 
-    def _steer(self, module: nn.Module, args: tuple[Any, ...], logits: Tensor) -> Tensor:
-        """Add 1e4 to the next token of each row, at every position (B, T, V) of the step."""
-        bonus = torch.zeros_like(logits)
+    def _scripted(self, *args: Any, **options: Any) -> Prefill:
+        start = self._prefill(*args, **options)
+        return Prefill(start.output, _ScriptedSampler(self.scripts, start.sampler))
+
+
+class _ScriptedSampler:
+    """Says for each row the token of its script that comes after those that it has written."""
+
+    def __init__(self, scripts: Sequence[Sequence[int]], free: Sampler) -> None:
+        self.scripts, self.free = scripts, free
+        self.prompts: list[list[int]] | None = None
+
+    def pick(self, ids: Tensor, logits: Tensor) -> Tensor:
+        self.prompts = self.prompts or ids.tolist()
+        picked = self.free.pick(ids, logits)
         for row, script in enumerate(self.scripts):
-            bonus[row, :, script[min(self.steps, len(script) - 1)]] = 1e4
-        self.steps += 1
-        return logits + bonus
+            token = script[min(_written(ids[row].tolist(), self.prompts[row]), len(script) - 1)]
+            if logits[row, token] > -torch.inf:
+                picked[row] = token
+        return picked
+
+    def stops(self, ids: Tensor) -> Tensor:
+        return self.free.stops(ids)
+
+
+def _written(ids: list[int], prompt: list[int]) -> int:
+    """How many tokens stand behind the prompt; rows that wait for others are moved to the right."""
+    most = len(ids) - len(prompt)
+    return next(n for n in range(most, -1, -1) if ids[most - n : len(ids) - n] == prompt)

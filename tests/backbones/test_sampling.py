@@ -9,7 +9,7 @@ from PIL import Image
 from superlink.errors import ConfigError
 from superlink.interfaces import IMAGE, Message, Sample
 from superlink.link import GenerationOptions, generate
-from superlink.testing.backbones import ScriptedHead, tiny_backbone
+from superlink.testing.backbones import Script, tiny_backbone
 from superlink.testing.models import toy_model
 
 NO_ROUTES = {"max_routes": 0}
@@ -69,10 +69,10 @@ def test_sampling_is_a_function_of_the_seed(model):
 
 def test_static_cache_writes_what_a_dynamic_one_writes(model):
     inputs = inputs_of(model, "Find: dog", "hello")
-    with ScriptedHead(model.backbone, ["a <p>dog</p>[BOX] b", "[SPOT][DOT] c"]):
+    with Script(model.backbone, ["a <p>dog</p>[BOX] b", "[SPOT][DOT] c"]):
         kept = generate(model.backbone, inputs, model.vocabulary)
     options = GenerationOptions(32, max_routes=2, settings={"cache_implementation": "static"})
-    with ScriptedHead(model.backbone, ["a <p>dog</p>[BOX] b", "[SPOT][DOT] c"]):
+    with Script(model.backbone, ["a <p>dog</p>[BOX] b", "[SPOT][DOT] c"]):
         static = generate(model.backbone, inputs, model.vocabulary, options)
     for left, right in zip(kept, static, strict=True):
         assert left.ids == right.ids
@@ -82,7 +82,7 @@ def test_static_cache_writes_what_a_dynamic_one_writes(model):
 
 def test_stop_string_ends_a_row_with_it(model):
     inputs = inputs_of(model, "Find: dog", "Find: cat")
-    with ScriptedHead(model.backbone, ["a dog, then more", "nothing at all"]):
+    with Script(model.backbone, ["a dog, then more", "nothing at all"]):
         options = GenerationOptions(settings={"stop_strings": ["dog"]})
         rows = generate(model.backbone, inputs, model.vocabulary, options)
     assert [model.backbone.decode(row.ids) for row in rows] == ["a dog", "nothing at all"]

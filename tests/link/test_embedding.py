@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -140,6 +141,7 @@ class LooksUpElsewhere(nn.Module):
         super().__init__()
         self.named, self.used = nn.Embedding(8, 4), nn.Embedding(99, 4)
         self.head = nn.Linear(4, 8, bias=False)
+        self.skips_head = False
 
     def embedding_modules(self):
         return [self.named]
@@ -148,7 +150,9 @@ class LooksUpElsewhere(nn.Module):
         return self.head
 
     def forward(self, inputs):
-        return self.head(self.used(inputs["input_ids"]))
+        states = self.used(inputs["input_ids"])
+        logits = states @ self.head.weight.T if self.skips_head else self.head(states)
+        return SimpleNamespace(logits=logits)
 
 
 class Rows:
@@ -162,7 +166,7 @@ class Rows:
 def test_model_that_looks_ids_up_elsewhere_is_refused_where_they_hold_slots():
     backbone = LooksUpElsewhere()
     LinkHooks(Rows(), [8, 9], num_controls=1, vocab_size=8).attach(backbone)
-    assert backbone({"input_ids": torch.tensor([[1, 2]])}).shape == (1, 2, 9)
+    assert backbone({"input_ids": torch.tensor([[1, 2]])}).logits.shape == (1, 2, 9)
     with pytest.raises(BackboneError, match="did not, so that the queries were not used"):
         backbone(inputs={"input_ids": torch.tensor([[1, 8, 9]])})
 
@@ -172,11 +176,19 @@ def test_ids_inside_the_table_or_beyond_a_gap_get_their_columns(ids, columns):
     backbone = LooksUpElsewhere()
     backbone.used = backbone.named
     LinkHooks(Rows(), ids, num_controls=1, vocab_size=8).attach(backbone)
-    logits = backbone({"input_ids": torch.tensor([[1, *ids]])})  # the table has no such rows
+    logits = backbone({"input_ids": torch.tensor([[1, *ids]])}).logits  # the table has no such rows
     bare = backbone.head.weight.new_zeros(columns).index_fill(0, torch.arange(8, columns), -1)
     assert logits.shape == (1, 3, columns)
     assert torch.allclose(logits[0, 1:, ids[0]], torch.tensor(4.0))
     assert (logits[..., bare < 0].isinf() == (torch.arange(8, columns) != ids[0])).all()
+
+
+def test_model_that_goes_past_its_head_is_refused():
+    backbone = LooksUpElsewhere()
+    backbone.skips_head = True
+    LinkHooks(Rows(), [8, 9], num_controls=1, vocab_size=8).attach(backbone)
+    with pytest.raises(BackboneError, match="call its `output_head"):
+        backbone({"input_ids": torch.tensor([[1, 2]])})
 
 
 def test_two_tokens_with_one_id_are_refused():

@@ -11,7 +11,7 @@ from superlink.backbones.transformers import TransformersBackbone
 from superlink.build import attach
 from superlink.interfaces import IMAGE, Message, Sample
 from superlink.link import GenerationOptions, generate, generation
-from superlink.testing.backbones import ScriptedHead, tiny_backbone
+from superlink.testing.backbones import Script, tiny_backbone
 from superlink.testing.models import toy_model, toy_registry
 
 ARCHITECTURES = ["llava", "qwen2_5_vl"]
@@ -42,7 +42,7 @@ def write(model, rows, **options):
     samples = [question(i) for i in rows]
     encoded = model.processor.encode(samples, padding_side="left", add_generation_prompt=True)
     options = GenerationOptions(**{"max_new_tokens": 40} | options)
-    with ScriptedHead(model.backbone, [WRITTEN[i] for i in rows]):
+    with Script(model.backbone, [WRITTEN[i] for i in rows]):
         return generate(model.backbone, encoded.inputs, model.vocabulary, options)
 
 
@@ -146,7 +146,7 @@ def test_forbidden_tokens_are_not_written_by_their_row_alone(models):
     model = models["llava"]
     samples = [question(1), question(2)]
     inputs = model.processor.encode(samples, padding_side="left", add_generation_prompt=True).inputs
-    with ScriptedHead(model.backbone, ["[BOX]", "[BOX]"]):
+    with Script(model.backbone, ["[BOX]", "[BOX]"]):
         rows = generate(
             model.backbone,
             inputs,
@@ -169,7 +169,7 @@ def test_table_with_spare_rows_takes_the_link_and_no_slot_is_written():
     rows = write(model, [0, 1])
     assert difference([row.states for row in rows], read(model, [0, 1])) <= 1e-4
     inputs = model.processor.encode([question(0)], padding_side="left").inputs
-    with ScriptedHead(model.backbone, [""]) as script:
+    with Script(model.backbone, [""]) as script:
         script.scripts[0].insert(0, slots[0])
         row = generate(model.backbone, inputs, model.vocabulary, GenerationOptions(1))[0]
     assert not set(row.ids) & set(slots)

@@ -7,7 +7,7 @@ import pytest
 from superlink.errors import InputError, RoutingError
 from superlink.interfaces import Message, Sample
 from superlink.link import GenerationOptions, generate
-from superlink.testing.backbones import ScriptedHead, tiny_backbone
+from superlink.testing.backbones import Script, tiny_backbone
 from superlink.testing.models import toy_model
 
 
@@ -22,7 +22,7 @@ def sample(text="Find: dog"):
 
 def write(model, script, options, **arguments):
     inputs = model.processor.encode([sample()], padding_side="left").inputs
-    with ScriptedHead(model.backbone, [script]):
+    with Script(model.backbone, [script]):
         return generate(model.backbone, inputs, model.vocabulary, options, **arguments)[0]
 
 

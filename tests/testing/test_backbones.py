@@ -7,7 +7,7 @@ import torch
 from transformers import LlavaForConditionalGeneration, Qwen2_5_VLForConditionalGeneration
 
 from superlink.link import generate
-from superlink.testing.backbones import ScriptedHead, tiny_backbone
+from superlink.testing.backbones import Script, tiny_backbone
 from superlink.testing.models import toy_model
 
 
@@ -41,6 +41,6 @@ def test_scripted_rows_write_their_texts_and_nothing_after_the_block():
         rows = generate(model.backbone, inputs, model.vocabulary)
         return [model.backbone.decode(row.ids) for row in rows]
 
-    with ScriptedHead(model.backbone, texts):
+    with Script(model.backbone, texts):
         assert write() == texts
     assert write() != texts
