@@ -5,9 +5,9 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
-from torch import nn
+from torch import Tensor, nn
 
 __all__ = [
     "accepted",
@@ -51,7 +51,7 @@ def tied_embeddings(model: nn.Module, main: nn.Module) -> list[nn.Module]:
 
 def side_embeddings(model: nn.Module, main: nn.Module) -> list[nn.Module]:
     """Other tables of the whole vocabulary: those that some models have for each layer."""
-    rows = main.get_parameter("weight").shape[0]
+    rows = cast(Tensor, main.weight).shape[0]  # of peft's wrapper no parameter
     tied = {id(main), *map(id, tied_embeddings(model, main))}
     tables = (m for m in model.modules() if isinstance(m, nn.Embedding) and id(m) not in tied)
     return [module for module in tables if module.num_embeddings == rows]

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
-from PIL import Image
 from torch import Tensor, nn
-from transformers import AddedToken, ProcessorMixin
+from transformers import ProcessorMixin
 
-from ..errors import BackboneError, ConfigError, InputError, RoutingError
+from ..errors import BackboneError, ConfigError
 from ..interfaces import (
-    Backbone,
     BackboneOutput,
     ImageFeatures,
-    ImagePart,
     LoraChoice,
-    Message,
     Prefill,
 )
 from .anatomy import (
@@ -40,11 +35,12 @@ from .lora import (
 )
 from .sampling import Start, prepare_prompt
 from .stepping import Cache, Columns, extend, is_block_safe, run, with_positions
+from .text import TextOfProcessor
 
 __all__ = ["TransformersBackbone"]
 
 
-class TransformersBackbone(Backbone):
+class TransformersBackbone(TextOfProcessor):
     """Adapter of a transformers model and its processor.
 
     Args:
@@ -60,96 +56,19 @@ class TransformersBackbone(Backbone):
     spec_name = "transformers"
 
     def __init__(self, model: Any, processor: ProcessorMixin) -> None:
-        super().__init__()
         if hasattr(model, "get_base_model"):  # peft works in place, below its wrapper
             model = model.get_base_model()
         check_model(model)
         check_processor(model, processor)
+        super().__init__(processor)
         # transformers types few of the attributes that its models share
         self.model: Any = model
-        # A copy, as tokens are added to it; whoever handed the processor in keeps it as it is.
-        self._bare_processor: Any = processor
-        self.processor: Any = copy.deepcopy(processor)
-        self.tokenizer: Any = self.processor.tokenizer
         self._embeddings: tuple[nn.Module, ...] = ()
         self._side_embeddings: list[nn.Module] = []
         self._trained: list[nn.Parameter] = []  # before LoRA froze them
         self.vocab_size, self.hidden_size = self.output_head().get_parameter("weight").shape
         self.context_length = context_length(model)
         self.revision = getattr(model.config, "_commit_hash", None)
-
-    def add_tokens(self, tokens: Sequence[str]) -> list[int]:
-        """See `Backbone.add_tokens`."""
-        added = [AddedToken(token, special=True, normalized=False) for token in tokens]
-        self.tokenizer.add_tokens(added, special_tokens=True)
-        for token in tokens:
-            ids = self.tokenizer.encode(token, add_special_tokens=False)
-            if len(ids) != 1:
-                raise RoutingError(
-                    f"Each control token must be one id. Received: {token} encodes to {ids}. Use a "
-                    "fast tokenizer, or one that keeps added tokens whole."
-                )
-        return [int(i) for i in self.tokenizer.convert_tokens_to_ids(list(tokens))]
-
-    def forget_tokens(self) -> None:
-        """See `Backbone.forget_tokens`."""
-        self.processor = copy.deepcopy(self._bare_processor)
-        self.tokenizer = self.processor.tokenizer
-
-    def special_tokens(self) -> list[str]:
-        """See `Backbone.special_tokens`."""
-        image = getattr(self.processor, "image_token", None) or ""
-        added = [token.content for token in self.tokenizer.added_tokens_decoder.values()]
-        # some tokenizers add runs of blanks, which control nothing
-        return [token for token in dict.fromkeys((*added, image)) if token.strip()]
-
-    def render(self, messages: Sequence[Message], *, add_generation_prompt: bool = False) -> str:
-        """See `Backbone.render`."""
-        conversation = [
-            {"role": message.role, "content": [_part(part) for part in message.parts]}
-            for message in messages
-        ]
-        text = self.processor.apply_chat_template(
-            conversation, add_generation_prompt=add_generation_prompt, tokenize=False
-        )
-        return str(text)
-
-    def encode(
-        self,
-        texts: Sequence[str],
-        images: Sequence[Sequence[Image.Image]],
-        *,
-        padding_side: Literal["left", "right"] = "right",
-    ) -> dict[str, Tensor]:
-        """See `Backbone.encode`."""
-        flat = [image for row in images for image in row]
-        try:
-            inputs = self.processor(
-                text=list(texts),
-                images=flat or None,
-                padding=True,
-                padding_side=padding_side,
-                add_special_tokens=False,
-                return_tensors="pt",
-            )
-        except ValueError as error:
-            sizes = [image.size for image in flat]
-            raise InputError(
-                f"{type(self.processor).__name__} cannot process a batch: {error} Received: images "
-                f"of (width, height) {sizes}. Resize or pad those that it refuses."
-            ) from error
-        return dict(inputs)
-
-    def tokenize(self, text: str) -> list[int]:
-        """See `Backbone.tokenize`."""
-        return [int(i) for i in self.tokenizer.encode(text, add_special_tokens=False)]
-
-    def decode(self, ids: Sequence[int]) -> str:
-        """See `Backbone.decode`."""
-        text = self.tokenizer.decode(
-            list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False
-        )
-        return str(text)
 
     def eos_ids(self) -> frozenset[int]:
         """See `Backbone.eos_ids`."""
@@ -275,7 +194,7 @@ class TransformersBackbone(Backbone):
     def save(self, folder: Path) -> None:
         """See `Backbone.save`."""
         save_base(self.model, folder)
-        self._bare_processor.save_pretrained(folder)  # a link adds its tokens again
+        self.bare_processor.save_pretrained(folder)  # a link adds its tokens again
 
     def add_lora(self, choice: LoraChoice) -> None:
         """See `Backbone.add_lora`."""
@@ -306,7 +225,3 @@ class TransformersBackbone(Backbone):
 
 
 _OF_TEXT = ("input_ids", "attention_mask", "mm_token_type_ids", "token_type_ids")
-
-
-def _part(part: str | ImagePart) -> dict[str, str]:
-    return {"type": "text", "text": part} if isinstance(part, str) else {"type": "image"}

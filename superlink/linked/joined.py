@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -31,8 +30,8 @@ from ..link import (
     SuperLinkQueries,
     module_key,
 )
-from ..link.processing import IGNORE
 from .bound import BoundDecoder, Origin, by_name
+from .columns import language_loss, moved, needed_columns
 from .devices import to_device
 
 __all__ = ["LinkedModel"]
@@ -146,14 +145,14 @@ class LinkedModel(nn.Module):
         """
         decoder_inputs = decoder_inputs or {}
         features = self.image_features(inputs, decoder_inputs)
-        columns = None if labels is None else _needed_columns(labels, routes, self.vocabulary)
+        columns = None if labels is None else needed_columns(labels, routes, self.vocabulary)
         out = self.backbone(
             inputs, image_features=features, logits_to_keep=0 if columns is None else columns
         )
         losses: dict[str, LossTerm] = {}
         if labels is not None and columns is not None:
-            losses["lm"] = _language_loss(out.logits, labels, columns)
-            routes = _moved(routes, columns)
+            losses["lm"] = language_loss(out.logits, labels, columns)
+            routes = moved(routes, columns)
         links = {}
         for name, bound in self.bound.items():
             mine = [call for call in calls if call.decoder == name]
@@ -257,37 +256,6 @@ class LinkedModel(nn.Module):
             weight = self.lm_weight if key == "lm" else self.bound[name].loss_weight
             total = total + weight * value / torch.as_tensor(count).clamp(min=1)
         return total
-
-
-def _needed_columns(
-    labels: Tensor, routes: Sequence[Route], vocabulary: RoutingVocabulary
-) -> Tensor:
-    """The columns (K,) whose logits or states are used in any row: those that predict a label, and
-    those of slots. Most of a conversation about images is neither."""
-    needed = torch.zeros(labels.shape[1], dtype=torch.bool, device=labels.device)
-    needed[:-1] = (labels[:, 1:] != IGNORE).any(0)
-    for route in routes:
-        width = vocabulary.bindings[route.token].num_queries
-        needed[route.position + 1 : route.position + 1 + width] = True
-    needed[-1] |= not bool(needed.any())  # a model wants at least one
-    return needed.nonzero().flatten()
-
-
-def _moved(routes: Sequence[Route], columns: Tensor) -> list[Route]:
-    """The routes with positions among `columns`; slots stay side by side."""
-    first = torch.tensor([route.position + 1 for route in routes], device=columns.device)
-    places = torch.searchsorted(columns, first).tolist()
-    return [replace(r, position=p - 1) for r, p in zip(routes, places, strict=True)]
-
-
-def _language_loss(logits: Tensor, labels: Tensor, columns: Tensor) -> LossTerm:
-    """Next-token cross entropy as (sum, count), of logits (B, K, V) at `columns` (K,)."""
-    following = nn.functional.pad(labels[:, 1:], (0, 1), value=IGNORE)  # the last predicts nothing
-    targets = following[:, columns].flatten()
-    total = nn.functional.cross_entropy(
-        logits.flatten(0, 1).float(), targets, ignore_index=IGNORE, reduction="sum"
-    )
-    return total, (targets != IGNORE).sum()
 
 
 def _connector_key(binding: Binding) -> str:

@@ -1,43 +1,35 @@
 """What does a link cost in generation?
 
-Greedy decoding of a left-padded batch of questions without images, by `superlink.link.generate`:
+Greedy decoding of a left-padded batch of questions without images, of `--tokens` tokens each:
 
-  linked        the link is attached, and no row routes
-  bare          the same loop on a copy of the backbone that never had a link
-  transformers  the copy's own `generate`
+  transformers  the bare model's own `generate`
+  linked        `superlink.link.generate` with the link attached, and no row routes
+  block         each row writes one routing token, at a step of its own; its slots enter with it
+  stepwise      the same, the slots one by one
+  alone         what `linked` does, one row after the other
 
-Then the link decodes rows that route, as long as the others, with 4 queries behind each route:
-
-  plain         no row routes
-  together      all rows route at the same steps: the slots ride with the routing tokens
-  apart         the rows route at different steps: those that do not get holes
-  one by one    no row routes, but each is longer by its slots: what slots would cost as tokens
-
-All of these write scripted texts, so that the work is known. `forwards` are counted, not timed.
-Times are processor times of one thread; each pair runs every part once, in random order.
+`block` and `stepwise` write scripted texts that are as long as the others; `scripted` writes such a
+text without a route. `forwards` are counted, not timed. Times are processor times of one thread;
+each pair runs every part once, in random order.
 """
 
 from __future__ import annotations
 
-import copy
 import itertools
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import torch
 from pairs import Report, arguments, ratio, take_turns
-from torch import Tensor, nn
+from torch import Tensor
 
-from superlink import Message, Sample, build_model
+from superlink import Message, Sample, attach, build_model
 from superlink.backbones.quiet import quiet_transformers
 from superlink.errors import InputError
-from superlink.link import GeneratedRow, generate
+from superlink.link import GeneratedRow, GenerationOptions, generate
+from superlink.testing.backbones import Script
 from superlink.testing.models import toy_registry
 
-NUM_QUERIES = 4
-NUM_ROUTES = 4
-"""Routes of each row."""
+NUM_QUERIES = 16
 CONTENTS = ("cat", "Find: dog, cat", "person, ball, boat", "Find: person, cat, ball, boat")
 """Questions; rows repeat them in turn."""
 SIZES: dict[str, dict[str, Any]] = {
@@ -48,129 +40,106 @@ SIZES: dict[str, dict[str, Any]] = {
 
 
 class Decoding:
-    """A linked model without a trained weight, and the ways to decode with it."""
+    """A linked model without a trained weight, the same one bare, and the ways to decode."""
 
     def __init__(self, size: str, num_rows: int, num_tokens: int) -> None:
-        if num_rows < 1 or num_tokens < 2 * NUM_ROUTES:
+        if num_rows < 1 or num_tokens < num_rows + 3:
             raise InputError(
-                f"Expected at least 1 row and {2 * NUM_ROUTES} tokens, for {NUM_ROUTES} routes. "
+                "Expected at least 1 row, and 3 tokens more than rows. "
                 f"Received: --rows {num_rows} --tokens {num_tokens}"
             )
+        decoder = {"name": "toy.box", "num_queries": NUM_QUERIES}
+        config = {"backbone": {"name": "tiny_llava", "config": SIZES[size]}, "decoders": [decoder]}
         torch.manual_seed(0)
-        self.model = build_model(
-            {
-                "backbone": {"name": "tiny_llava", "config": SIZES[size]},
-                "decoders": [{"name": "toy.box", "num_queries": NUM_QUERIES}],
-            },
-            toy_registry(),
-        ).eval()
-        linked = self.model.detach()
-        linked.eos_ids = frozenset  # no row ends before its time
-        self.bare = copy.deepcopy(linked)
-        self.model.hooks.attach(linked)
+        self.bare = build_model(config, toy_registry()).detach().eval()
+        torch.manual_seed(0)
+        backbone = build_model(config, toy_registry()).detach().eval()
+        self.model = attach(backbone, decoders=[decoder], registry=toy_registry()).eval()
         self.num_tokens = num_tokens
-        self.inputs = self._questions(num_rows)
-        self.scripts = self._scripts(num_rows)
-
-    def _questions(self, num_rows: int) -> dict[str, Tensor]:
-        samples = [
-            Sample((Message("user", text),))
-            for text in itertools.islice(itertools.cycle(CONTENTS), num_rows)
+        questions = itertools.islice(itertools.cycle(CONTENTS), num_rows)
+        self.samples = [Sample((Message("user", text),)) for text in questions]
+        self.inputs = self._encode(self.samples)
+        self.rows = [self._encode([sample]) for sample in self.samples]
+        # One token a word and a blank; the route comes later in each row.
+        words = ["dog " * (num_tokens // 2) + "dog" * (num_tokens % 2)] * num_rows
+        self.plain = words
+        self.routed = [
+            "dog" * (row + 1) + "[BOX]" + "dog" * (num_tokens - row - 2) for row in range(num_rows)
         ]
+
+    def _encode(self, samples: list[Sample]) -> dict[str, Tensor]:
         encoded = self.model.processor.encode(
             samples, padding_side="left", add_generation_prompt=True
         )
         return encoded.inputs
 
-    def _scripts(self, num_rows: int) -> dict[str, Tensor]:
-        """What the rows write in each case, as (rows, tokens)."""
-        word = self.model.backbone.tokenize("dog")[0]
-        token = self.model.vocabulary.ids["[BOX]"]
-        plain = torch.full((num_rows, self.num_tokens), word)
-        steps = torch.arange(NUM_ROUTES) * (self.num_tokens // NUM_ROUTES)
-        together, apart = plain.clone(), plain.clone()
-        together[:, steps] = token
-        for row in range(num_rows):
-            apart[row, (steps + row) % (self.num_tokens - 1)] = token
-        slots = torch.full((num_rows, NUM_ROUTES * NUM_QUERIES), word)
-        longer = torch.cat([plain, slots], dim=1)
-        return {"plain": plain, "together": together, "apart": apart, "one by one": longer}
-
-    def linked(self, index: int = 0) -> list[GeneratedRow]:
-        """Decode with the link attached; no row may route."""
-        return self._decode(self.model.backbone)
-
-    def without_link(self, index: int = 0) -> list[GeneratedRow]:
-        """Decode with the copy that has no link."""
-        return self._decode(self.bare)
-
-    def _decode(self, backbone: Any) -> list[GeneratedRow]:
-        vocabulary = self.model.vocabulary
-        return generate(
-            backbone,
-            self.inputs,
-            vocabulary,
-            max_new_tokens=self.num_tokens,
-            forbidden=[frozenset(vocabulary.bindings)] * len(self.inputs["input_ids"]),
-        )
-
     def transformers(self, index: int = 0) -> Tensor:
-        """Decode with the copy's own `generate`."""
+        """The bare model's own `generate`."""
         length = self.num_tokens
         ids: Tensor = self.bare.model.generate(
             **self.inputs, max_new_tokens=length, min_new_tokens=length, do_sample=False
         )
         return ids
 
-    def scripted(self, case: str) -> tuple[list[GeneratedRow], int]:
-        """Decode what a script says; also returns the number of forwards."""
-        script = self.scripts[case]
-        with _writing(script, self.model.backbone.output_head()) as forwards:
-            rows = generate(
-                self.model.backbone,
-                self.inputs,
-                self.model.vocabulary,
-                max_new_tokens=script.shape[1],
-            )
-        return rows, next(forwards)
+    def linked(self, index: int = 0) -> list[GeneratedRow]:
+        """With the link, and no row may route."""
+        return self._generate(self.inputs, max_routes=0, settings=self._endless())
+
+    def alone(self, index: int = 0) -> list[GeneratedRow]:
+        """One row after the other."""
+        parts = [self._generate(row, max_routes=0, settings=self._endless()) for row in self.rows]
+        return [row for part in parts for row in part]
+
+    def scripted(self, index: int = 0) -> list[GeneratedRow]:
+        """A text that is given, without a route."""
+        with Script(self.model.backbone, self.plain):
+            return self._generate(self.inputs)
+
+    def block(self, index: int = 0) -> list[GeneratedRow]:
+        """A text with one route in each row."""
+        with Script(self.model.backbone, self.routed):
+            return self._generate(self.inputs, feeding="block")
+
+    def stepwise(self, index: int = 0) -> list[GeneratedRow]:
+        """The same, slots one by one."""
+        with Script(self.model.backbone, self.routed):
+            return self._generate(self.inputs, feeding="stepwise")
+
+    def _endless(self) -> dict[str, Any]:
+        return {"min_new_tokens": self.num_tokens}
+
+    def _generate(self, inputs: dict[str, Tensor], **options: Any) -> list[GeneratedRow]:
+        chosen = GenerationOptions(self.num_tokens, **options)
+        return generate(self.model.backbone, inputs, self.model.vocabulary, chosen)
 
     def facts(self) -> dict[str, Any]:
         """Sizes, forwards, and whether the parts did the same work."""
+        width = self.inputs["input_ids"].shape[1]
         written = [row.ids for row in self.linked()]
-        num_columns = self.inputs["input_ids"].shape[1]
         facts: dict[str, Any] = {
             "parameters": sum(p.numel() for p in self.bare.parameters()),
-            "rows": len(written),
-            "prompt_tokens": num_columns,
+            "rows": len(self.samples),
+            "queries": NUM_QUERIES,
+            "prompt_tokens": width,
             "new_tokens": self.num_tokens,
-            "linked writes what bare writes": written == [r.ids for r in self.without_link()],
             "linked writes what transformers writes": written
-            == self.transformers()[:, num_columns:].tolist(),
+            == self.transformers()[:, width:].tolist(),
         }
-        for case in self.scripts:
-            rows, forwards = self.scripted(case)
-            facts[f"forwards, {case}"] = forwards
-            facts[f"routes, {case}"] = sum(len(row.states) for row in rows)
+        for name, part, model in (
+            ("transformers", self.transformers, self.bare.model),
+            ("linked", self.linked, self.model.backbone.model),
+            ("block", self.block, self.model.backbone.model),
+            ("stepwise", self.stepwise, self.model.backbone.model),
+        ):
+            forwards: list[int] = []
+            handle = model.register_forward_hook(lambda *_, seen=forwards: seen.append(1))
+            rows = part()
+            handle.remove()
+            facts[f"forwards, {name}"] = len(forwards)
+            if name in ("block", "stepwise"):
+                facts[f"routes, {name}"] = sum(len(row.states) for row in rows)
+                facts[f"tokens, {name}"] = sum(len(row.ids) for row in rows)
         return facts
-
-
-@contextmanager
-def _writing(script: Tensor, head: nn.Module) -> Iterator[Iterator[int]]:
-    """Make `head` prefer the next column of `script` (rows, tokens) in each forward.
-
-    Yields:
-        A counter, whose next value is the number of forwards.
-    """
-    forwards, rows = itertools.count(), torch.arange(len(script))
-
-    def steer(module: nn.Module, args: tuple[Any, ...], logits: Tensor) -> None:
-        logits[rows, :, script[:, next(forwards)]] = 1e4
-
-    handle = head.register_forward_hook(steer)
-    try:
-        yield forwards
-    finally:
-        handle.remove()
 
 
 def main() -> None:
@@ -178,30 +147,28 @@ def main() -> None:
     chosen = arguments(
         __doc__,
         model={"choices": SIZES, "default": "tiny", "help": "size of the backbone"},
-        rows={"type": int, "default": 4, "help": "questions in the batch (default: 4)"},
-        tokens={
-            "type": int,
-            "default": 32,
-            "help": "tokens to write, routes included (default: 32)",
-        },
+        rows={"type": int, "default": 1, "help": "questions in the batch (default: 1)"},
+        tokens={"type": int, "default": 48, "help": "tokens to write (default: 48)"},
     )
     quiet_transformers()
     decoding = Decoding(chosen.model, chosen.rows, chosen.tokens)
     parts = {
-        "linked": decoding.linked,
-        "bare": decoding.without_link,
-        "transformers": decoding.transformers,
+        name: getattr(decoding, name)
+        for name in ("transformers", "linked", "scripted", "block", "stepwise", "alone")
     }
-    cases = {case: lambda index, case=case: decoding.scripted(case) for case in decoding.scripts}
-    seconds = take_turns(parts | cases, chosen.pairs)
-    compared = [("linked", "bare"), ("linked", "transformers")]
-    compared += [(case, "plain") for case in ("together", "apart", "one by one")]
+    seconds = take_turns(parts, chosen.pairs)
+    compared = (
+        ("linked", "transformers"),
+        ("block", "scripted"),
+        ("stepwise", "scripted"),
+        ("alone", "linked"),
+    )
     ratios = {f"{a} / {b}": ratio([seconds[a]], [seconds[b]]) for a, b in compared}
     command = (
         f"python tests/benchmarks/generation_overhead.py --model {chosen.model} "
         f"--rows {chosen.rows} --tokens {chosen.tokens} --pairs {chosen.pairs}"
     )
-    name = f"generation, {chosen.model}"
+    name = f"generation, {chosen.model}, batch {chosen.rows}"
     Report(name, command, seconds, ratios, decoding.facts()).show(chosen.json)
 
 

@@ -170,12 +170,18 @@ class Report:
     def _medians(self) -> dict[str, float]:
         return {name: statistics.median(times) * 1e3 for name, times in self.seconds.items()}
 
+    def _timing(self) -> dict[str, Any]:
+        """How times were taken, where there are some."""
+        if not self.seconds:
+            return {}
+        number = len(next(iter(self.seconds.values())))
+        return {"pairs": number, "clock": "processor time of the process, one thread"}
+
     def _plain(self) -> dict[str, Any]:
         return {
             "name": self.name,
             "command": self.command,
-            "pairs": len(next(iter(self.seconds.values()))),
-            "clock": "processor time of the process, one thread",
+            **self._timing(),
             "facts": dict(self.facts),
             "median_ms": {name: round(value, 2) for name, value in self._medians().items()},
             "ratios": {

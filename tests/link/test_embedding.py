@@ -149,6 +149,9 @@ class LooksUpElsewhere(nn.Module):
     def output_head(self):
         return self.head
 
+    def side_embeddings(self):
+        return []
+
     def forward(self, inputs):
         states = self.used(inputs["input_ids"])
         logits = states @ self.head.weight.T if self.skips_head else self.head(states)
