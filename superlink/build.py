@@ -221,7 +221,7 @@ def _load_backbone(saved: Mapping[str, Any], folder: Path, registry: Registry) -
 
 
 def _load_adapter(model: SuperLinkModel, saved: Mapping[str, Any], folder: Path) -> None:
-    if saved["adapter"]:
+    if saved.get("adapter"):
         try:
             model.backbone.load_adapter(folder / "adapter")
         except (KeyError, *checkpoint.UNREADABLE) as error:

@@ -209,8 +209,8 @@ class TransformersBackbone(TextOfProcessor):
                 parameter.requires_grad_(True)
 
     def base_state_dict(self) -> dict[str, Tensor]:
-        """See `Backbone.base_state_dict`; the names are those of the model."""
-        return base_state_dict(self.model)
+        """See `Backbone.base_state_dict`."""
+        return {f"model.{name}": value for name, value in base_state_dict(self.model).items()}
 
     def save_adapter(self, folder: Path) -> bool:
         """See `Backbone.save_adapter`."""

@@ -101,7 +101,7 @@ def test_detach_gives_the_backbone_back_bit_for_bit(folder):
     model = linked(folder)
     before = {n: v.clone() for n, v in model.backbone.base_state_dict().items()}
     backbone = trained(model).detach()
-    after = backbone.model.state_dict()
+    after = backbone.state_dict()
     assert list(after) == list(before)
     assert all(torch.equal(after[name], before[name]) for name in before)
     assert all(parameter.requires_grad for parameter in backbone.model.parameters())

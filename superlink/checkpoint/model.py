@@ -1,0 +1,98 @@
+"""Save and load a linked model: only what was trained, all or nothing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_model, save_model
+from torch import nn
+
+from ..errors import CheckpointError
+from ..linked import LinkedModel
+from .config import CONFIG, LINKS, describe
+from .files import checked, read_tensors, write_folder, write_tensors
+
+__all__ = ["load_weights", "save"]
+
+_WEIGHTS = "model.safetensors"
+
+
+def save(model: LinkedModel, folder: str | Path) -> Path:
+    """Write a checkpoint folder.
+
+    The backbone is written only where it was trained, or comes from nowhere else. The folder is
+    replaced as a whole: a save that is killed leaves the old one as it was.
+
+    Raises:
+        CheckpointError: The folder holds something else, or nobody could load the backbone again.
+    """
+    folder = Path(folder).resolve()
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / CONFIG).is_file():
+        raise CheckpointError(
+            f"A save replaces a folder as a whole, and {folder} holds other files than a "
+            "checkpoint's. Choose a new or an empty folder."
+        )
+    config = describe(model)
+    with write_folder(folder) as target:
+        if config["backbone"]["saved"]:
+            (target / "backbone").mkdir()
+            model.backbone.save(target / "backbone")
+        (target / "adapter").mkdir()
+        config["backbone"]["adapter"] = model.backbone.save_adapter(target / "adapter")
+        if not config["backbone"]["adapter"]:
+            (target / "adapter").rmdir()
+        links = {f"queries.{k}": v for k, v in model.queries.state_dict().items()}
+        links |= {f"connectors.{k}": v for k, v in model.connectors.state_dict().items()}
+        write_tensors(links, target / LINKS)
+        for name, bound in model.bound.items():
+            (target / "decoders" / name).mkdir(parents=True)
+            save_model(bound.decoder, str(target / "decoders" / name / _WEIGHTS))
+        (target / "README.md").write_text(_card(config), encoding="utf-8")
+        (target / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    return folder
+
+
+def load_weights(model: LinkedModel, folder: str | Path) -> None:
+    """Load links and decoders into a model that was built from the same config."""
+    folder = Path(folder)
+    links = read_tensors(folder / LINKS)
+    for part in ("queries", "connectors"):
+        own = {k.removeprefix(f"{part}."): v for k, v in links.items() if k.startswith(part)}
+        module = getattr(model, part)
+        try:
+            module.load_state_dict(own)
+        except RuntimeError as error:
+            raise CheckpointError(f"{folder / LINKS} does not fit the model: {error}") from error
+    for name, bound in model.bound.items():
+        path = folder / "decoders" / name / _WEIGHTS
+
+        def load(path: Path, decoder: nn.Module = bound.decoder) -> Any:
+            return load_model(decoder, str(path))
+
+        try:
+            checked(path, load)
+        except RuntimeError as error:
+            raise CheckpointError(
+                f"{path} does not fit the decoder {name!r}. It was written by "
+                f"{bound.distribution[0] or 'an unknown distribution'}; install the version that "
+                f"{folder / CONFIG} names. {error}"
+            ) from error
+
+
+def _card(config: dict[str, Any]) -> str:
+    rows = "\n".join(
+        f"| {d['name']} | {' '.join(d['tokens'])} | {d['num_queries']} | {d['distribution']} "
+        f"{d['version']} |"
+        for d in config["decoders"]
+    )
+    return (
+        "---\nlibrary_name: superlink\n---\n\n# A linked model\n\n"
+        f"Backbone: {config['backbone']['class']} ({config['backbone']['name']}), "
+        f"{config['backbone']['dtype']}.\n\n"
+        "| decoder | routing tokens | queries | distribution |\n|---|---|---|---|\n"
+        f"{rows}\n\n"
+        "```python\nimport superlink\n\nmodel = superlink.load('path/of/this/folder')\n"
+        "reply = model.predict('Find: apple', image='photo.jpg')\n```\n"
+    )
