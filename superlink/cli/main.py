@@ -16,8 +16,10 @@ COMMANDS = {
     "demo": "Train a tiny model on built-in scenes, measure it, and write a report.",
     "train": "Train a recipe; a run that was stopped goes on where it was.",
     "predict": "Ask a model about a picture.",
+    "eval": "Measure a model on annotated data.",
     "verify": "Check that super links are exact on a backbone.",
     "plugins": "Show the installed decoders, tasks and backbones, and what fails.",
+    "doctor": "Show what is installed, what to install, and what a recipe will take.",
 }
 """Command to its line in the help. `new-decoder` is the `app`, a `typer.Typer`, of the module
 `new_decoder` beside this one."""

@@ -39,6 +39,12 @@ def predict(
         float, typer.Option(min=0, max=1, help="Lowest score that is shown and drawn.")
     ] = 0.25,
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Tokens to write at most.")] = 128,
+    max_routes: Annotated[
+        int | None, typer.Option(min=0, help="Routing tokens to write at most; 0 forbids them.")
+    ] = None,
+    forbidden: Annotated[
+        list[str] | None, typer.Option("--forbid", help="Routing token that must not come.")
+    ] = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="Fail where a call cannot be served.")
     ] = False,
@@ -59,7 +65,13 @@ def predict(
     from ..build import load  # here, as the help and mistakes in the arguments need none of it
 
     reply = load(model, device=device).predict(
-        prompt, images, answer=answer, max_new_tokens=max_new_tokens, strict=strict
+        prompt,
+        images,
+        answer=answer,
+        max_new_tokens=max_new_tokens,
+        max_routes=max_routes,
+        forbidden=forbidden or (),
+        strict=strict,
     )
     if picture is not None:
         _draw(images[-1], reply, threshold, picture)
