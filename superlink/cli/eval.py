@@ -61,7 +61,7 @@ def evaluate(
 
     samples, make = _open(task, data, images, options or (), limit)
     loaded = load(model, device=device)
-    metrics = {}
+    metrics: dict[str, float] = {}
     for kind in ("generated", "forced") if routing == "both" else (routing,):
         found = measure(
             loaded,
