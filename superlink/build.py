@@ -113,7 +113,8 @@ def attach(
     choices = [{"name": d} if isinstance(d, str) else d for d in decoders]
     choice: dict[str, Any] = {"name": "transformers", "lora": lora}
     if isinstance(model, str | Path):
-        choice["config"] = {"source": str(model)}
+        here = Path(model).is_dir()  # a checkpoint must find it from wherever it is loaded
+        choice["config"] = {"source": str(Path(model).resolve() if here else model)}
     raw = {"backbone": choice, "decoders": choices, "init_std": init_std, "max_length": max_length}
     config = validate_config(ModelConfig, raw, "attach")
     if isinstance(model, str | Path):
@@ -193,13 +194,23 @@ def load(
 
 
 def restore(model: SuperLinkModel, folder: str | Path, registry: Registry | None = None) -> None:
-    """Put the weights of a checkpoint into a model that was built from the same config."""
+    """Put the weights of a checkpoint into a model that was built from the same config.
+
+    Raises:
+        CheckpointError: The checkpoint has an adapter and the model has none, or the other way.
+    """
     folder = Path(folder)
     saved = checkpoint.read_config(folder)["backbone"]
-    if saved["saved"]:
+    if bool(saved.get("adapter")) != model.backbone.has_adapter():
+        raise CheckpointError(
+            f"Either both have LoRA or none. Received: {folder} with adapter="
+            f"{bool(saved.get('adapter'))}, a model with {model.backbone.has_adapter()}."
+        )
+    own = model.backbone.base_state_dict()
+    if saved["saved"] or checkpoint.fingerprint(own) != saved["fingerprint"]:
         fresh = _load_backbone(saved, folder, registry or default_registry()).base_state_dict()
         with torch.no_grad():
-            for name, weight in model.backbone.base_state_dict().items():
+            for name, weight in own.items():
                 weight.copy_(fresh[name])
     _load_adapter(model, saved, folder)
     checkpoint.load_weights(model, folder)
@@ -249,9 +260,14 @@ def _link(
     bound = [_bind(choice, registry) for choice in config.decoders]
     if config.backbone.lora is not None:
         backbone.add_lora(config.backbone.lora)
-    return SuperLinkModel(
-        backbone, bound, origin=origin, init_std=config.init_std, max_length=config.max_length
-    )
+    try:
+        return SuperLinkModel(
+            backbone, bound, origin=origin, init_std=config.init_std, max_length=config.max_length
+        )
+    except Exception:  # whatever it was, whoever handed the backbone in gets it back as it was
+        if config.backbone.lora is not None:
+            backbone.remove_lora()
+        raise
 
 
 def _bind(choice: DecoderChoice, registry: Registry) -> BoundDecoder:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import torch
 from PIL import Image
 
-from .errors import InputError
+from .errors import ConfigError, InputError, RoutingError
 from .interfaces import (
     Call,
     Event,
@@ -35,7 +35,6 @@ Routing = Literal["generated", "forced"]
 class SuperLinkModel(LinkedModel):
     """A multimodal LLM linked to task decoders, with all that a reply takes."""
 
-    @torch.no_grad()
     def predict(
         self,
         prompt: str,
@@ -63,7 +62,6 @@ class SuperLinkModel(LinkedModel):
         routing: Routing = "generated" if answer is None else "forced"
         return self.answer([sample], routing, **options)[0]
 
-    @torch.no_grad()
     def answer(
         self,
         samples: Sequence[Sample],
@@ -94,13 +92,19 @@ class SuperLinkModel(LinkedModel):
             The replies to the first sample, then those to the second, and so on.
         """
         options = GenerationOptions(max_new_tokens, max_routes, settings=settings)
+        if num_return_sequences < 1 or (routing == "forced" and settings):
+            raise ConfigError(
+                "num_return_sequences is at least 1, and forced routing picks no tokens. Received: "
+                f"num_return_sequences={num_return_sequences}, routing={routing!r}, "
+                f"settings={settings}"
+            )
         samples = [sample for sample in samples for _ in range(num_return_sequences)]
         if not samples:
             return []
         with self._evaluating():
             if routing == "generated":
                 steps, features = self._decode(samples, options, forbidden)
-                rows: dict[int, GeneratedRow] = {}
+                rows = {index: GeneratedRow() for index in range(len(samples))}
                 for changed in steps:
                     rows |= changed
                 answers = self._answers(samples, [rows[i] for i in range(len(samples))])
@@ -128,24 +132,36 @@ class SuperLinkModel(LinkedModel):
         """
         sample = _question(prompt, image, None, allow_control=False)
         options = GenerationOptions(max_new_tokens, max_routes, settings=settings)
-        with self._evaluating(), torch.no_grad():
+        told, row = Told(self.vocabulary, len(sample.messages)), GeneratedRow()
+        with self._evaluating():
             steps, features = self._decode([sample], options, forbidden)
-            told = Told()
-            row = GeneratedRow()
-            for changed in steps:
-                row = changed.get(0, row)
-                parsed = self.vocabulary.parse(self.vocabulary.spell(row.ids, self.backbone.decode))
-                yield from told.news(parsed, len(row.states))
+        changed: dict[int, GeneratedRow] | None = {}
+        while changed is not None:
+            with self._evaluating():  # never across a yield: what the caller does is the caller's
+                changed = next(steps, None)
+                row = (changed or {}).get(0, row)
+                text = self.vocabulary.spell(row.ids, self.backbone.decode)
+            yield from told.news(self.vocabulary.parse(text), len(row.states))
+        with self._evaluating():
             (reply,) = self._serve([sample], self._answers([sample], [row]), features, strict=False)
         yield from told.results(reply)
 
     @contextmanager
     def _evaluating(self) -> Iterator[None]:
-        training, _ = self.training, self.eval()
+        """In evaluation mode and without gradients; then each module is what it was."""
+        if not self.hooks.attached:
+            raise RoutingError(
+                "The link of this model was taken off by `detach()`, so that it calls no decoder. "
+                "Attach the decoders again."
+            )
+        training = [module for module in self.modules() if module.training]
+        self.eval()
         try:
-            yield
+            with torch.no_grad():
+                yield
         finally:
-            self.train(training)
+            for module in training:
+                module.training = True
 
     def _decode(
         self, samples: Sequence[Sample], options: GenerationOptions, forbidden: Collection[str]

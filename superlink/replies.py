@@ -25,7 +25,7 @@ from .interfaces import (
     Sample,
     TextEvent,
 )
-from .link import ParsedText
+from .link import ParsedText, RoutingVocabulary
 
 __all__ = ["Answers", "Told", "build_reply", "sample_from_prompt"]
 
@@ -52,20 +52,25 @@ class Answers:
 class Told:
     """What a stream has told already."""
 
+    vocabulary: RoutingVocabulary
+    """Knows what a user never sees."""
+    turn: int
+    """Index of the answer in its conversation."""
     text: str = ""
     routes: int = 0
 
     def news(self, parsed: ParsedText, num_states: int) -> Iterator[Event]:
         """The events since the last call, of the answer so far and the states that it has.
 
-        Text that may still change, such as half of a letter of several bytes, waits.
+        Text that may still change waits: half of a letter of several bytes, or of a special token.
         """
         whole = parsed.text.rstrip("\ufffd")
+        whole = whole[: len(whole) - self.vocabulary.held_back(whole)]
         if whole.startswith(self.text) and whole != self.text:
             yield TextEvent(whole[len(self.text) :])
             self.text = whole
         for route in parsed.routes[self.routes : num_states]:
-            yield RouteEvent(Route(0, -1, *route))
+            yield RouteEvent(Route(0, self.turn, *route))
             self.routes += 1
 
     def results(self, reply: Reply) -> Iterator[Event]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
+import torch
 from PIL import Image
 
-from superlink.errors import InputError
+from superlink.errors import ConfigError, InputError, RoutingError
 from superlink.interfaces import ReplyEvent, ResultEvent, RouteEvent, TextEvent
 from superlink.testing.backbones import Script
 from superlink.testing.models import toy_model
@@ -53,15 +54,35 @@ def test_route_is_told_only_with_its_states(model):
     assert kinds == ["RouteEvent", "ResultEvent", "ReplyEvent"]
 
 
-def test_stream_that_is_left_gives_the_model_back(model):
+def test_stream_leaves_mode_and_gradients_to_the_caller(model):
     model.train()
+    model.connectors.eval()
     with Script(model.backbone, [WRITTEN]):
-        events = model.stream("Find: dog", photo())
-        next(events)
-        assert not model.training
-        events.close()
-    assert model.training
+        first, second = (model.stream("Find: dog", photo()) for _ in range(2))
+        next(first), next(second)
+        assert model.training and not model.connectors.training and torch.is_grad_enabled()
+        first.close(), second.close()
+    assert model.training and torch.is_grad_enabled()
+    model.predict("Find: dog", photo(), max_new_tokens=2)
+    assert model.training and not model.connectors.training
     model.eval()
+
+
+def test_special_token_that_is_spelled_by_letters_is_held_back(model):
+    letters = model.backbone.tokenize("<|user") + model.backbone.tokenize("|>")
+    assert len(letters) > 1
+    with Script(model.backbone, [""]) as script:
+        script.scripts[0] = [*model.backbone.tokenize("ab "), *letters, *script.scripts[0]]
+        events = list(model.stream("Find: dog", photo()))
+    told = "".join(event.text for event in events if isinstance(event, TextEvent))
+    assert told == events[-1].reply.text
+
+
+def test_model_without_its_link_answers_no_more():
+    model = toy_model()
+    model.detach()
+    with pytest.raises(RoutingError, match="taken off"):
+        model.predict("Find: dog")
 
 
 def test_bad_input_is_refused(model):
@@ -82,3 +103,13 @@ def test_several_replies_to_each_sample(model):
     assert len(replies) == 4
     assert replies[0].raw == replies[1].raw
     assert replies[2].raw == replies[3].raw
+
+
+@pytest.mark.parametrize(
+    "options", [{"num_return_sequences": 0}, {"routing": "forced", "top_k": 3}]
+)
+def test_settings_without_a_meaning_are_refused(model, options):
+    from superlink.replies import sample_from_prompt
+
+    with pytest.raises(ConfigError, match="at least 1, and forced routing picks no tokens"):
+        model.answer([sample_from_prompt("Find: dog", answer="a")], **options)

@@ -23,6 +23,7 @@ GROUPS = {
     "save": ("save",),
     "text": ("text",),
     "bfloat16": ("half",),
+    "LoRA": ("lora",),
 }
 """Columns of the table, and the checks that each stands for."""
 REQUIRED = ("forward", "pixels", "gradient", "generation", "batch", "padding", "save")

@@ -7,6 +7,7 @@ the decoder does. So routes, labels and padding are what they are for any other 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import torch
@@ -15,7 +16,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from ..errors import InputError
-from ..interfaces import BackboneOutput, ImageFeatures, Message, keep_columns
+from ..interfaces import BackboneOutput, ImageFeatures, Message, Prefill, keep_columns
 from ..link import StateTap
 from .anatomy import accepted
 from .sampling import Start
@@ -59,7 +60,7 @@ class EncoderDecoderBackbone(TransformersBackbone):
     ) -> dict[str, Tensor]:
         """See `Backbone.encode`; beside the rows, what the encoder reads as `source_...`."""
         parts = [text.partition(SPLIT) for text in texts]
-        source = super().encode([question for question, _, _ in parts], images)
+        source = super().encode([f"{question}{self.ends[1]}" for question, _, _ in parts], images)
         ids, mask = source.pop("input_ids"), source.pop("attention_mask")
         questions = [row[keep.bool()] for row, keep in zip(ids, mask, strict=True)]
         answers = [torch.tensor([self._start, *self.tokenize(answer)]) for _, _, answer in parts]
@@ -101,7 +102,10 @@ class EncoderDecoderBackbone(TransformersBackbone):
         targets = _Targets(inputs, "left" if use_cache else "right")
         if use_cache:
             out = super().forward(
-                inputs, cache=Start(1, {}), use_cache=True, image_features=image_features
+                inputs,
+                cache=Start(1, {}, sized=True),
+                use_cache=True,
+                image_features=image_features,
             )
             states, logits, cache = out.last_hidden_state, out.logits, out.cache
         else:
@@ -115,6 +119,14 @@ class EncoderDecoderBackbone(TransformersBackbone):
             keep_columns(targets.spread(value), logits_to_keep) for value in (states, logits)
         )
         return BackboneOutput(states, logits, cache)
+
+    def prefill(self, inputs: Mapping[str, Tensor], **options: Any) -> Prefill:
+        """See `Backbone.prefill`; samplers know of the decoder's text alone."""
+        return replace(super().prefill(inputs, **options), ids=_Targets(inputs, "left").ids)
+
+    def used_positions(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        """See `Backbone.used_positions`; those of the decoder."""
+        return inputs[_TARGET_SIZES]
 
     @property
     def _start(self) -> int:

@@ -29,6 +29,7 @@ class TextOfProcessor(Backbone):
         self.bare_processor: Any = processor
         self.processor: Any = copy.deepcopy(processor)
         self.tokenizer: Any = self.processor.tokenizer
+        self.ends = _special_ends(self.tokenizer)
 
     def add_tokens(self, tokens: Sequence[str]) -> list[int]:
         """See `Backbone.add_tokens`."""
@@ -74,18 +75,20 @@ class TextOfProcessor(Backbone):
         padding_side: Literal["left", "right"] = "right",
     ) -> dict[str, Tensor]:
         """See `Backbone.encode`."""
-        flat = [image for row in images for image in row]
+        nested = [list(row) for row in images]  # some processors deal flat lists to wrong rows
+        begin = self.ends[0]
         try:
             inputs = self.processor(
-                text=list(texts),
-                images=flat or None,
+                # As transformers' own templates: what the tokenizer puts in front comes once.
+                text=[text if text.startswith(begin) else begin + text for text in texts],
+                images=nested if any(nested) else None,
                 padding=True,
                 padding_side=padding_side,
                 add_special_tokens=False,
                 return_tensors="pt",
             )
         except ValueError as error:
-            sizes = [image.size for image in flat]
+            sizes = [image.size for row in nested for image in row]
             raise InputError(
                 f"{type(self.processor).__name__} cannot process a batch: {error} Received: images "
                 f"of (width, height) {sizes}. Resize or pad those that it refuses."
@@ -106,3 +109,16 @@ class TextOfProcessor(Backbone):
 
 def _part(part: str | ImagePart) -> dict[str, str]:
     return {"type": "text", "text": part} if isinstance(part, str) else {"type": "image"}
+
+
+def _special_ends(tokenizer: Any) -> tuple[str, str]:
+    """What a tokenizer puts in front of a text by itself, and behind it."""
+    bare = tokenizer.encode("a", add_special_tokens=False)
+    whole = tokenizer.encode("a", add_special_tokens=True)
+    starts = (i for i in range(len(whole)) if whole[i : i + len(bare)] == bare)
+    start = next(starts, None) if bare else None
+    if start is None:
+        return "", ""
+    front, behind = whole[:start], whole[start + len(bare) :]
+    begin, end = ("".join(tokenizer.convert_ids_to_tokens(ids)) for ids in (front, behind))
+    return begin, end

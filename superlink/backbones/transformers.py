@@ -9,7 +9,7 @@ from typing import Any, cast
 from torch import Tensor, nn
 from transformers import ProcessorMixin
 
-from ..errors import BackboneError, ConfigError
+from ..errors import BackboneError
 from ..interfaces import (
     BackboneOutput,
     ImageFeatures,
@@ -27,6 +27,7 @@ from .checking import check_model, check_processor
 from .lora import (
     add_lora,
     base_state_dict,
+    check_adapter,
     has_adapter,
     load_adapter,
     remove_adapter,
@@ -58,6 +59,7 @@ class TransformersBackbone(TextOfProcessor):
     def __init__(self, model: Any, processor: ProcessorMixin) -> None:
         if hasattr(model, "get_base_model"):  # peft works in place, below its wrapper
             model = model.get_base_model()
+            check_adapter(model)
         check_model(model)
         check_processor(model, processor)
         super().__init__(processor)
@@ -65,7 +67,7 @@ class TransformersBackbone(TextOfProcessor):
         self.model: Any = model
         self._embeddings: tuple[nn.Module, ...] = ()
         self._side_embeddings: list[nn.Module] = []
-        self._trained: list[nn.Parameter] = []  # before LoRA froze them
+        self._trained: list[nn.Parameter] | None = None  # before LoRA of ours froze them
         self.vocab_size, self.hidden_size = self.output_head().get_parameter("weight").shape
         self.context_length = context_length(model)
         self.revision = getattr(model.config, "_commit_hash", None)
@@ -112,9 +114,7 @@ class TransformersBackbone(TextOfProcessor):
             columns = Columns(self.model, ids, with_positions(self.model, ids, arguments))
         else:
             arguments = self._prompt_arguments(inputs, image_features)
-            columns, cache.sampler = prepare_prompt(
-                self.model, self.tokenizer, arguments, cache.length, cache.settings
-            )
+            columns = prepare_prompt(self.model, self.tokenizer, arguments, cache)
         return run(self.output_head(), columns, use_cache=use_cache, logits_to_keep=logits_to_keep)
 
     def prefill(
@@ -132,19 +132,13 @@ class TransformersBackbone(TextOfProcessor):
             ConfigError: The settings mean beam search or assisted decoding, or a static cache whose
                 length nobody can tell.
         """
-        settings = settings or {}
-        if room is None and settings.get("cache_implementation") == "static":
-            raise ConfigError(
-                "A static cache has room for a number of routes that is known before. Give "
-                f"max_routes too. Received: {dict(settings)}"
-            )
-        start = Start(max(max_new_tokens, 1) + (room or 0), settings)
+        start = Start(max(max_new_tokens, 1) + (room or 0), settings or {}, room is not None)
         # Called, not run, so that the hooks on this module see the forward.
         out = self(
             inputs, cache=start, use_cache=True, image_features=image_features, logits_to_keep=1
         )
         assert start.sampler is not None  # noqa: S101 (the forward has set it)
-        return Prefill(out, start.sampler)
+        return Prefill(out, start.sampler, eos_ids=start.eos_ids)
 
     def block_safe(self, cache: Cache, width: int) -> bool:
         """See `Backbone.block_safe`."""
@@ -198,15 +192,21 @@ class TransformersBackbone(TextOfProcessor):
 
     def add_lora(self, choice: LoraChoice) -> None:
         """See `Backbone.add_lora`."""
-        self._trained = [p for p in self.model.parameters() if p.requires_grad]
+        trained = [p for p in self.model.parameters() if p.requires_grad]
         add_lora(self.model, self.output_head(), choice)
+        self._trained = trained
+
+    def has_adapter(self) -> bool:
+        """See `Backbone.has_adapter`."""
+        return has_adapter(self.model)
 
     def remove_lora(self, *, merge: bool = False) -> None:
-        """See `Backbone.remove_lora`."""
-        if has_adapter(self.model):
+        """See `Backbone.remove_lora`; an adapter that came with the model stays."""
+        if self._trained is not None:
             remove_adapter(self.model, merge=merge)
             for parameter in self._trained:
                 parameter.requires_grad_(True)
+            self._trained = None
 
     def base_state_dict(self) -> dict[str, Tensor]:
         """See `Backbone.base_state_dict`."""
@@ -221,7 +221,10 @@ class TransformersBackbone(TextOfProcessor):
 
     def load_adapter(self, folder: Path) -> None:
         """See `Backbone.load_adapter`."""
+        trained = [p for p in self.model.parameters() if p.requires_grad]
+        own = not has_adapter(self.model)
         load_adapter(self.model, folder)
+        self._trained = trained if own else self._trained
 
 
 _OF_TEXT = ("input_ids", "attention_mask", "mm_token_type_ids", "token_type_ids")

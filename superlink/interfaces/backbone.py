@@ -143,6 +143,10 @@ class Backbone(nn.Module, ABC):
         out = self(inputs, use_cache=True, image_features=image_features, logits_to_keep=1)
         return Prefill(out, sampler)
 
+    def used_positions(self, inputs: Inputs) -> Tensor:
+        """How many positions of the context each row takes, (B,)."""
+        return inputs["attention_mask"].sum(1)
+
     def block_safe(self, cache: Any, width: int) -> bool:
         """Whether `width` new columns with holes in them give what each row gives alone.
 
@@ -172,8 +176,13 @@ class Backbone(nn.Module, ABC):
             "`base_state_dict`, `save_adapter` and `load_adapter`."
         )
 
+    def has_adapter(self) -> bool:
+        """Whether there is LoRA on the language model."""
+        return False
+
     def remove_lora(self, *, merge: bool = False) -> None:
-        """Take LoRA off, where it is on; with `merge` its updates go into the weights first."""
+        """Take off what `add_lora` or `load_adapter` put on; with `merge` its updates go into the
+        weights first."""
 
     def base_state_dict(self) -> dict[str, Tensor]:
         """The weights without an adapter, under the names that they have without one."""

@@ -34,6 +34,10 @@ class Prefill:
     """Of the prompt, with a cache; at least the last column."""
     sampler: Sampler
     """How it goes on."""
+    ids: Tensor | None = None
+    """(B, T) what the sampler shall know of the prompt; None: `input_ids`."""
+    eos_ids: frozenset[int] | None = None
+    """What ends an answer, where a user asked for something else than `Backbone.eos_ids`."""
 
 
 @dataclass(frozen=True)

@@ -97,6 +97,11 @@ class LinkHooks:
             handle.remove()
         self._on_modules, self._on_backbone, self._modules = [], [], []
 
+    @property
+    def attached(self) -> bool:
+        """Whether the hooks are on."""
+        return bool(self._on_backbone)
+
     def positions(self, ids: Tensor) -> Tensor:
         """For each id its index in the input rows, -1 where it is not linked."""
         self.index = self.index.to(ids.device)
@@ -107,6 +112,7 @@ class LinkHooks:
     def _hide_ids(
         self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
+        self._pending = None  # of a lookup that failed
         found = self._linked_positions(args, kwargs)
         if found is None:
             return None

@@ -34,7 +34,8 @@ class GenerationOptions:
     """For the backbone's sampler, with the names of transformers' `generate`."""
 
     def __post_init__(self) -> None:
-        if self.max_new_tokens < 0 or (self.max_routes or 0) < 0:
+        counts = (self.max_new_tokens, 0 if self.max_routes is None else self.max_routes)
+        if not all(isinstance(count, int) and count >= 0 for count in counts):
             raise ConfigError(
                 "max_new_tokens and max_routes count, so that they are at least 0. Received: "
                 f"max_new_tokens={self.max_new_tokens}, max_routes={self.max_routes}"
@@ -94,15 +95,19 @@ def decode(
         After each forward the rows that have a new token, new states, or have come to their end.
     """
     options = options or GenerationOptions()
-    rows = Rows(backbone, inputs, vocabulary, forbidden)
-    rows.limit(options.max_new_tokens, options.max_routes)
+    # In a block every row is as wide as the widest, so that each route takes room in all of them.
+    num_routes = (
+        None if options.max_routes is None else options.max_routes * len(inputs["input_ids"])
+    )
     start = backbone.prefill(
         inputs,
         image_features=image_features,
         max_new_tokens=options.max_new_tokens,
-        room=None if options.max_routes is None else options.max_routes * rows.widest,
+        room=None if num_routes is None else num_routes * vocabulary.widest,
         settings=options.settings,
     )
+    rows = Rows(backbone, inputs, start, vocabulary, forbidden)
+    rows.limit(options.max_new_tokens, options.max_routes)
     out, logits = start.output, start.output.logits[:, -1]  # (B, V)
     while True:
         chosen = rows.waiting()

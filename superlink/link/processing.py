@@ -138,7 +138,7 @@ class Processor:
     def check_length(self, samples: Sequence[Sample], encoded: Encoded) -> None:
         """Raise `InputError` where a conversation is longer than the backbone can read."""
         limit = self.backbone.context_length
-        lengths = encoded.inputs["attention_mask"].sum(1).tolist()
+        lengths = self.backbone.used_positions(encoded.inputs).tolist()
         if limit is not None and max(lengths) > limit:
             worst = lengths.index(max(lengths))
             raise InputError(

@@ -99,6 +99,19 @@ class RoutingVocabulary:
                 "that declares the other; `superlink plugins` lists them."
             )
 
+    @property
+    def widest(self) -> int:
+        """Slots behind the routing token that has most of them."""
+        return max(self.banks.values())
+
+    def held_back(self, text: str) -> int:
+        """How many characters at the end of a text may still become a hidden special token."""
+        longest = max(map(len, self._hidden), default=0)
+        for length in range(min(longest - 1, len(text)), 0, -1):
+            if any(token.startswith(text[-length:]) for token in self._hidden):
+                return length
+        return 0
+
     def bind_ids(self, ids: Sequence[int]) -> None:
         """Tell the ids that the tokenizer gave to `tokens`."""
         self.ids = dict(zip(self.tokens, ids, strict=True))

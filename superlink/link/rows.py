@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from ..interfaces import Backbone
+from ..interfaces import Backbone, Prefill
 from .routing import RoutingVocabulary
 
 __all__ = ["GeneratedRow", "Rows"]
@@ -48,8 +48,9 @@ class Rows:
     """All rows of a batch.
 
     Args:
-        backbone: Tells end tokens and the length of the context.
+        backbone: Tells the length of the context.
         inputs: The left-padded prompts.
+        start: What the backbone made of them.
         vocabulary: The control tokens of the model.
         forbidden: For each row the routing tokens that it must not write.
     """
@@ -58,20 +59,22 @@ class Rows:
         self,
         backbone: Backbone,
         inputs: Mapping[str, Tensor],
+        start: Prefill,
         vocabulary: RoutingVocabulary,
         forbidden: Sequence[frozenset[str]] | None = None,
     ) -> None:
-        prompt = inputs["input_ids"]
+        prompt = inputs["input_ids"] if start.ids is None else start.ids
         self._vocabulary = vocabulary
-        self._eos = backbone.eos_ids()
+        self._eos = backbone.eos_ids() if start.eos_ids is None else start.eos_ids
         self._slots = {vocabulary.ids[s] for bank in vocabulary.slots.values() for s in bank}
-        self._routing = {vocabulary.ids[token] for token in vocabulary.bindings}
+        # Marks of phrases are of no use without a route behind them.
+        self._routing = {vocabulary.ids[token] for token in vocabulary.controls}
         self._mask: Tensor | None = None
-        self.widest = max(binding.num_queries for binding in vocabulary.bindings.values())
+        self.widest = vocabulary.widest
         self.ids = _without_slots(prompt, self._slots)  # (B, T), and T grows
         never = [frozenset[str]()] * len(prompt) if forbidden is None else forbidden
         context = backbone.context_length
-        used = inputs["attention_mask"].sum(1).tolist()
+        used = backbone.used_positions(inputs).tolist()
         self._rows = [
             _Row({*self._slots, *map(vocabulary.ids.__getitem__, tokens)}, context and context - n)
             for tokens, n in zip(never, used, strict=True)
@@ -81,8 +84,8 @@ class Rows:
         """Set the limits before the first token."""
         self._max_new_tokens, self._max_routes = max_new_tokens, max_routes
         for row in self._rows:
-            row.running = max_new_tokens > 0
-            if max_routes == 0:
+            row.running = max_new_tokens > 0 and (row.room is None or row.room > 0)
+            if max_routes == 0 or (row.room is not None and row.room <= self.widest):
                 row.blocked |= self._routing
 
     def waiting(self) -> list[int]:
@@ -142,7 +145,7 @@ class Rows:
             full = row.room is not None and row.room <= 0
             long = len(row.written.ids) >= self._max_new_tokens
             if row.running and (stopped[index] or full or long):
-                row.running, row.written.complete = False, stopped[index]
+                row.running, row.written.complete = False, bool(stopped[index])
                 row.pending = row.pending if len(row.pending) > 1 else []
 
     def lengths(self) -> set[int]:
@@ -158,15 +161,11 @@ class Rows:
         return fed
 
     def columns(self, fed: Mapping[int, Sequence[int]]) -> dict[str, Tensor]:
-        """The next columns (B, W): ids behind a token, and holes in rows that have fewer."""
+        """The next columns (B, W): what each row is fed, and holes where it is fed less."""
         width = max(map(len, fed.values()))
         block = torch.zeros(len(self._rows), width, dtype=torch.long)
         keep = torch.zeros_like(block)
-        for index in range(len(block)):
-            ids = fed.get(index)
-            if ids is None:
-                keep[index] = 1  # of a row that has ended nothing is read any more
-                continue
+        for index, ids in fed.items():
             block[index, : len(ids)] = torch.tensor(ids)
             keep[index, : len(ids)] = 1
         device = self.ids.device

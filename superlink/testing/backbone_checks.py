@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..backbones.transformers import TransformersBackbone
 from ..checkpoint import fingerprint
-from ..interfaces import Message, Sample
+from ..interfaces import Backbone, LoraChoice, Message, Sample
 from .backbone_case import ANSWERS, BackboneCase, States, difference
 from .checks import Check, CheckResult, NotApplicable, run_checks
 
@@ -176,6 +176,40 @@ def _save(case: BackboneCase) -> None:
     _expect(_gap(after, before) <= 1e-5, "the same logits", f"{_gap(after, before):.1e} apart")
 
 
+def _lora(case: BackboneCase) -> str:
+    """Stops an adapter that trains nothing, is lost in a checkpoint, or cannot be taken off."""
+    digest, before = case.bare
+    backbone = case.backbone
+    if type(backbone).add_lora is Backbone.add_lora:
+        raise NotApplicable("the backbone has no LoRA")
+    if backbone.has_adapter():
+        raise NotApplicable("the backbone has an adapter already")
+    link = case.__dict__.pop("model", None)  # its columns would be in the way
+    if link is not None:
+        link.detach()
+    backbone.add_lora(LoraChoice(rank=2))
+    try:
+        updates = [p for n, p in backbone.named_parameters() if ".lora_" in n]
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            for parameter in updates:
+                parameter.normal_(std=0.1)
+        trained = case.plain_logits()
+        _expect(_gap(trained, before) > 1e-6, "an adapter that changes the logits", "none")
+        same = fingerprint(backbone.base_state_dict()) == digest
+        _expect(same, "weights without the adapter with the same bits", "others")
+        with tempfile.TemporaryDirectory() as folder:
+            backbone.save_adapter(Path(folder))
+            backbone.remove_lora()
+            backbone.load_adapter(Path(folder))
+        gap = _gap(case.plain_logits(), trained)
+        _expect(gap <= 1e-5, "the same logits from the saved adapter", f"{gap:.1e} apart")
+    finally:
+        backbone.remove_lora()
+    _expect(torch.equal(case.plain_logits(), before), "the bare logits again", "others")
+    return f"{len(updates)} matrices"
+
+
 def _detach(case: BackboneCase) -> None:
     """Stops a link that leaves something behind."""
     digest, before = case.bare
@@ -210,6 +244,7 @@ BACKBONE_CHECKS: tuple[Check[BackboneCase], ...] = (
     Check("text", "link", _text, "Let `encode` and `forward` take rows without images."),
     Check("half", "precision", _half, "Cast inputs to the dtype of the weights."),
     Check("save", "checkpoint", _save, "Write every weight and config in `save`."),
+    Check("lora", "checkpoint", _lora, "Save every matrix of the adapter, and load each."),
     Check("detach", "link", _detach, "Change no weight; the link changes none either."),
 )
 """Every check, basic ones first."""

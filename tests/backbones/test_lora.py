@@ -11,9 +11,10 @@ from PIL import Image
 
 import superlink
 from superlink.build import attach, load, restore
-from superlink.errors import BackboneError, ConfigError
+from superlink.errors import BackboneError, CheckpointError, ConfigError
 from superlink.interfaces import IMAGE, LoraChoice, Message, Sample
 from superlink.testing.backbones import tiny_backbone
+from superlink.testing.matrix import tiny_architecture
 from superlink.testing.models import toy_registry
 
 TARGET = {"bboxes": torch.tensor([[4.0, 4.0, 30.0, 30.0]]), "labels": torch.tensor([0])}
@@ -162,3 +163,105 @@ def test_second_adapter_is_refused():
     backbone.add_lora(LoraChoice(rank=2))
     with pytest.raises(BackboneError, match="carries one adapter"):
         backbone.add_lora(LoraChoice(rank=2))
+
+
+def test_adapter_of_the_user_stays_when_the_link_goes():
+    backbone = tiny_backbone("qwen2_5_vl")
+    config = peft.LoraConfig(
+        r=4, target_modules=r".*language_model.*\.q_proj", init_lora_weights=False
+    )
+    wrapped = peft.get_peft_model(backbone.model, config, adapter_name="mine")
+    inputs = backbone.encode([backbone.render([Message("user", "hello")])], [[]])
+    before = wrapped(**inputs).logits
+    model = attach(wrapped, backbone.processor, ["toy.box"], registry=toy_registry())
+    model.detach()
+    assert torch.equal(wrapped(**inputs).logits, before)
+
+
+def test_adapter_under_another_name_is_saved_and_loads(tmp_path):
+    backbone = tiny_backbone("qwen2_5_vl")
+    config = peft.LoraConfig(
+        r=4, target_modules=r".*language_model.*\.q_proj", init_lora_weights=False
+    )
+    wrapped = peft.get_peft_model(backbone.model, config, adapter_name="mine")
+    model = attach(wrapped, backbone.processor, ["toy.box"], registry=toy_registry()).eval()
+    saved = superlink.save(model, tmp_path / "model")
+    assert torch.equal(logits(load(saved, toy_registry())), logits(model))
+
+
+def test_wrapper_that_trains_more_than_low_ranks_is_refused():
+    backbone = tiny_backbone("qwen2_5_vl")
+    config = peft.LoraConfig(r=4, target_modules=["q_proj"], modules_to_save=["lm_head"])
+    wrapped = peft.get_peft_model(backbone.model, config)
+    with pytest.raises(BackboneError, match="low-rank updates alone"):
+        attach(wrapped, backbone.processor, ["toy.box"], registry=toy_registry())
+
+
+def test_updates_are_float32_whatever_the_weights_are():
+    backbone = tiny_backbone()
+    backbone.bfloat16()
+    backbone.add_lora(LoraChoice(rank=2))
+    kinds = {p.dtype for n, p in backbone.named_parameters() if ".lora_" in n}
+    assert kinds == {torch.float32}
+    out = backbone(backbone.encode([backbone.render([Message("user", "hello")])], [[]]))
+    assert out.logits.dtype == torch.bfloat16
+
+
+def test_attach_that_fails_leaves_no_adapter_behind():
+    backbone = tiny_backbone()
+    before = [parameter.requires_grad for parameter in backbone.model.parameters()]
+    with pytest.raises(ConfigError, match="each once"):
+        attach(
+            backbone.model, backbone.processor, ["toy.box"] * 2, lora=LORA, registry=toy_registry()
+        )
+    assert not any(".lora_" in name for name, _ in backbone.model.named_parameters())
+    assert [parameter.requires_grad for parameter in backbone.model.parameters()] == before
+
+
+def test_loaded_adapter_is_taken_off_with_the_link(folder, tmp_path):
+    saved = superlink.save(trained(linked(folder)), tmp_path / "model")
+    backbone = load(saved, toy_registry()).detach()
+    assert not backbone.has_adapter()
+    assert all(parameter.requires_grad for parameter in backbone.model.parameters())
+
+
+@pytest.mark.parametrize(
+    ("lora", "message"),
+    [
+        (None, "Either both have LoRA or none"),
+        ({**LORA, "alpha": 4.0}, "lora_alpha=32"),
+        ({**LORA, "targets": ["q_proj"]}, "does not fit the model"),
+    ],
+)
+def test_adapter_of_another_kind_is_not_restored(folder, tmp_path, lora, message):
+    saved = superlink.save(trained(linked(folder)), tmp_path / "model")
+    with pytest.raises(CheckpointError, match=message):
+        restore(linked(folder, lora), saved, toy_registry())
+
+
+def test_backbone_that_is_not_in_the_folder_is_restored_from_its_source(folder, tmp_path):
+    model = linked(folder, None)
+    saved = superlink.save(model, tmp_path / "model")
+    before = logits(model)
+    with torch.no_grad():
+        model.backbone.output_head().weight.add_(1.0)
+    restore(model, saved, toy_registry())
+    assert torch.equal(logits(model), before)
+
+
+@pytest.mark.parametrize("architecture", ["git", "idefics", "llama4"])
+def test_image_encoders_and_routers_get_no_updates(architecture):
+    backbone = tiny_architecture(architecture)
+    backbone.add_lora(LoraChoice(rank=2))
+    names = {n for n, _ in backbone.model.named_parameters() if ".lora_" in n}
+    assert names
+    assert not [n for n in names if "vision" in n or "router" in n]
+
+
+def test_modules_that_peft_takes_for_others_are_refused():
+    backbone = tiny_architecture("glm4v_moe")
+    with pytest.raises(BackboneError, match="other modules of Glm4vMoe"):
+        backbone.add_lora(LoraChoice(rank=2))
+    assert not backbone.has_adapter()
+    backbone.add_lora(LoraChoice(rank=2, targets=("q_proj",)))
+    assert backbone.has_adapter()

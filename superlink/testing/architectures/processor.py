@@ -47,7 +47,7 @@ class TinyProcessor(ProcessorMixin):
     def __call__(
         self,
         text: Sequence[str],
-        images: Sequence[Image.Image] | None = None,
+        images: Sequence[Image.Image] | Sequence[Sequence[Image.Image]] | None = None,
         *,
         padding: bool = True,
         padding_side: Literal["left", "right"] = "right",
@@ -58,7 +58,7 @@ class TinyProcessor(ProcessorMixin):
 
         Args:
             text: Texts, with one image token for each of their images.
-            images: The images of all texts, in order.
+            images: The images of all texts in order, or a list of them for each text.
             padding: Pad texts to the longest.
             padding_side: Where.
             add_special_tokens: Let the tokenizer add its own.
@@ -68,7 +68,7 @@ class TinyProcessor(ProcessorMixin):
             ValueError: Texts and images do not match.
         """
         form = PixelFormat(**self.form)
-        rows = self._rows(list(text), list(images or []), form)
+        rows = self._rows(list(text), _flat(images or ()), form)
         tensors, units = _pixels(rows, form) if images or form.blank else ({}, [])
         encoded = self.tokenizer(
             self._expand(list(text), units, form),
@@ -117,6 +117,11 @@ class TinyProcessor(ProcessorMixin):
             tensor = make(ids, image_id, form)
             sides |= {} if tensor is None else {name: tensor}
         return sides
+
+
+def _flat(images: Sequence[Any]) -> list[Image.Image]:
+    parts = ([part] if isinstance(part, Image.Image) else list(part) for part in images)
+    return [image for part in parts for image in part]
 
 
 def tiny_processor(
