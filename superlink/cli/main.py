@@ -18,6 +18,8 @@ COMMANDS = {
     "predict": "Ask a model about a picture.",
     "eval": "Measure a model on annotated data.",
     "verify": "Check that super links are exact on a backbone.",
+    "check": "Check that a task decoder keeps its contract.",
+    "new-decoder": "Make a package with a task decoder of your own.",
     "plugins": "Show the installed decoders, tasks and backbones, and what fails.",
     "doctor": "Show what is installed, what to install, and what a recipe will take.",
 }

@@ -3,5 +3,6 @@
 from .bound import BoundDecoder, Origin
 from .devices import to_device
 from .joined import LinkedModel
+from .sizes import PartSize, part_sizes
 
-__all__ = ["BoundDecoder", "LinkedModel", "Origin", "to_device"]
+__all__ = ["BoundDecoder", "LinkedModel", "Origin", "PartSize", "part_sizes", "to_device"]

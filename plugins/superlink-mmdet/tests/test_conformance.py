@@ -1,0 +1,41 @@
+import pytest
+
+from superlink.testing import DecoderCase, parametrize_with_decoder_checks
+
+TINY = {
+    "embed_dims": 32,
+    "encoder_layers": 1,
+    "decoder_layers": 2,
+    "num_object_queries": 12,
+    "num_points": 2,
+    "num_levels": 3,
+    "num_heads": 4,
+    "feedforward_dims": 32,
+    "num_denoising_queries": 12,
+    "backbone": {
+        "type": "ResNet",
+        "depth": 18,
+        "base_channels": 8,
+        "stem_channels": 8,
+        "out_indices": [1, 2, 3],
+    },
+    "in_channels": [16, 32, 64],
+    "image_size": [64, 64],
+}
+KEPT = {"keep_ratio": True, "image_size": [64, 96], "size_divisor": 32}
+SHARED = {"shared_features": True, "in_channels": [16, 24, 32]}
+
+
+@parametrize_with_decoder_checks([DecoderCase("mmdet.grounding_dino", TINY)])
+def test_conformance(case, check):
+    check(case)
+
+
+@pytest.mark.parametrize("changes", [KEPT, SHARED], ids=["keep_ratio", "shared_features"])
+def test_conformance_of_other_streams(changes):
+    from superlink.testing import DECODER_CHECKS
+    from superlink.testing.checks import run_checks
+
+    checks = [check for check in DECODER_CHECKS if check.topic != "isolation"]
+    results = run_checks(checks, DecoderCase("mmdet.grounding_dino", TINY | changes))
+    assert [result for result in results if result.status == "failed"] == []
