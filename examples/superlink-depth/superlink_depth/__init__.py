@@ -1,0 +1,1 @@
+"""A task decoder for superlink: [DEPTH]."""
