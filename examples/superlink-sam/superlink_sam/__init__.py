@@ -1,0 +1,1 @@
+"""Masks for superlink: SAM's mask decoder, prompted by super-link queries."""
