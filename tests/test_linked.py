@@ -267,3 +267,13 @@ def test_stop_gradient_ends_the_decoder_loss_at_shared_features():
     model.stop_gradient = True
     model(**model.processor([sample()])).losses["toy.box/l1"][0].backward()
     assert all(p.grad is None or not p.grad.any() for p in model.backbone.parameters())
+
+
+def test_idle_connectors_of_tokens_that_nobody_called_get_a_gradient():
+    model = toy_model()
+    model.idle = True
+    model(**model.processor([sample("<p>dog</p>[SPOT]")])).loss.backward()
+    missing = [n for n, p in model.connectors.named_parameters() if p.grad is None]
+    assert missing == []
+    dots = model.connectors["toy-spot/toy-dots"]
+    assert all(not parameter.grad.any() for parameter in dots.parameters())

@@ -163,6 +163,12 @@ class LinkedModel(nn.Module):
                 batch = self.with_features(name, decoder_inputs[name], features)
                 terms = bound.decoder(links[name], batch, mode="loss")
                 losses |= {f"{name}/{key}": term for key, term in terms.items()}
+                if self.idle:
+                    called = {routes[i].token for call in mine for i in call.routes}
+                    rest = [token for token in bound.tokens if token not in called]
+                    losses[f"{name}/idle"] = self._idle_connectors(
+                        name, rest, out.last_hidden_state
+                    )
             elif self.idle:
                 losses[f"{name}/idle"] = self._idle_loss(name, out.last_hidden_state)
         return SuperLinkOutput(self._total(losses), losses, out.logits, links)
@@ -245,9 +251,14 @@ class LinkedModel(nn.Module):
         links = self.link(name, [Route(0, 0, bound.tokens[0])], states)
         terms = bound.decoder(links, batch, mode="loss")
         total = torch.stack([value for value, _ in terms.values()]).sum()
-        for token in bound.tokens[1:]:  # their connectors may be others
-            total = total + self.link(name, [Route(0, 0, token)], states).states.sum()
-        return 0.0 * total, 1.0
+        rest, _ = self._idle_connectors(name, bound.tokens[1:], hidden)
+        return 0.0 * total + rest, 1.0
+
+    def _idle_connectors(self, name: str, tokens: Sequence[str], hidden: Tensor) -> LossTerm:
+        """Connectors of tokens that nobody called, with weight 0."""
+        states = hidden.new_zeros(1, self.bound[name].num_queries, hidden.shape[-1])
+        sums = [self.link(name, [Route(0, 0, t)], states).states.sum() for t in tokens]
+        return 0.0 * sum(sums, hidden.new_zeros(())), 1.0
 
     def _total(self, losses: Mapping[str, LossTerm]) -> Tensor:
         total = torch.zeros((), device=self.device)
