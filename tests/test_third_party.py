@@ -89,6 +89,10 @@ def test_third_party_decoder_is_trained_measured_and_drawn(acme, tmp_path):
     assert '"phrase": "blue dot"' in shown.stdout
     with Image.open(tmp_path / "out.png") as picture:
         assert picture.width >= 480
+    calls = ("--set", "size=16", "--calls", "superlink_acme.task:example_call")
+    checks = json.loads(command("check", "acme.dots", *calls, "--json").stdout)["checks"]
+    assert len(checks) > 20
+    assert {check["status"] for check in checks.values()} <= {"passed", "skipped"}
     assert fingerprint_of_core() == core
 
 

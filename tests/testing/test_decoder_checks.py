@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -474,27 +475,14 @@ def test_processes_that_hang_are_ended(monkeypatch):
 
 
 def test_third_party_decoder_whose_targets_are_points_passes(acme):
-    check_decoder(DecoderCase("acme.dots", {"size": 16}, calls=dots))
+    calls = import_module("superlink_acme.task").example_call
+    check_decoder(DecoderCase("acme.dots", {"size": 16}, calls=calls))
 
 
 def test_targets_of_single_routes_need_calls(acme):
     results = decoder_checks(DecoderCase("acme.dots"))
     assert {*failed(results)} == {"routes"}
     assert "give the case `calls`" in failed(results)["routes"].cure
-
-
-def dots(num_routes, seed):
-    """A call of `acme.dots`: a point for each route."""
-    generator = torch.Generator().manual_seed(seed)
-    width, height = 40 + 8 * seed, 32
-    points = torch.rand(num_routes, 2, generator=generator) * torch.tensor([width, height])
-    return CallInput(
-        image=Image.effect_noise((width, height), 60 + seed).convert("RGB"),
-        geometry=sl.Geometry.identity((height, width)),
-        target={"points": points},
-        tokens=("[DOT]",) * num_routes,
-        phrases=tuple(f"dot {index}" for index in range(num_routes)),
-    )
 
 
 @pytest.fixture
