@@ -36,7 +36,7 @@ def grown(part: str, num_rows: int) -> dict[str, Any]:
     """Bytes by which the peak grows in one forward, and what was run."""
     torch.manual_seed(0)
     # Real vocabularies are long: the built-in one grows by made-up words.
-    letters = string.ascii_lowercase[:16]
+    letters = string.ascii_lowercase[:12]
     words = tuple(f"word{a}{b}{c}" for a in letters for b in letters for c in letters)
     backbone = {"name": "tiny_llava", "config": {**WIDE, "words": words}}
     decoder = {"name": "toy.box", "num_queries": 16}
