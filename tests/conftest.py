@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from superlink.testing.network import foreign_host
+
 # Read at import by torch and by huggingface_hub, and inherited by the processes that tests start.
 os.environ.update(
     OMP_NUM_THREADS="1",
@@ -31,8 +33,6 @@ TINY_DEMO = (
 )
 """What makes the demo's recipe one of seconds."""
 
-LOCAL_HOSTS = {None, "", "localhost", "127.0.0.1", "::1", "0.0.0.0", "::"}
-
 
 class NetworkRefused(RuntimeError):
     """A test tried to leave the machine."""
@@ -40,14 +40,7 @@ class NetworkRefused(RuntimeError):
 
 def refuse_network(event: str, arguments: tuple[Any, ...]) -> None:
     """Audit hook: sockets reach this machine only, whichever library opens them."""
-    if event == "socket.connect" and isinstance(arguments[1], tuple):
-        host = arguments[1][0]
-    elif event == "socket.getaddrinfo":
-        host = arguments[0]
-    else:
-        return
-    host = host.decode() if isinstance(host, bytes) else host
-    if host not in LOCAL_HOSTS:
+    if (host := foreign_host(event, arguments)) is not None:
         raise NetworkRefused(
             f"Tests run offline. Received: a connection to {host!r}. Use data that the test makes."
         )

@@ -43,6 +43,10 @@ class _Row:
     """(C,) for each slot of the open route that was fed."""
     num_routes: int = 0
 
+    def lacks(self, positions: int) -> bool:
+        """Whether the context has room for so many positions at most."""
+        return self.room is not None and self.room <= positions
+
 
 class Rows:
     """All rows of a batch.
@@ -70,7 +74,6 @@ class Rows:
         # Marks of phrases are of no use without a route behind them.
         self._routing = {vocabulary.ids[token] for token in vocabulary.controls}
         self._mask: Tensor | None = None
-        self.widest = vocabulary.widest
         self.ids = _without_slots(prompt, self._slots)  # (B, T), and T grows
         never = [frozenset[str]()] * len(prompt) if forbidden is None else forbidden
         context = backbone.context_length
@@ -84,8 +87,8 @@ class Rows:
         """Set the limits before the first token."""
         self._max_new_tokens, self._max_routes = max_new_tokens, max_routes
         for row in self._rows:
-            row.running = max_new_tokens > 0 and (row.room is None or row.room > 0)
-            if max_routes == 0 or (row.room is not None and row.room <= self.widest):
+            row.running = max_new_tokens > 0 and not row.lacks(0)
+            if max_routes == 0 or row.lacks(self._vocabulary.widest):
                 row.blocked |= self._routing
 
     def waiting(self) -> list[int]:
@@ -128,7 +131,7 @@ class Rows:
             row.num_routes += 1
         if row.room is not None:
             row.room -= len(row.pending)
-        full = row.room is not None and row.room <= self.widest
+        full = row.lacks(self._vocabulary.widest)
         if (full or row.num_routes == self._max_routes) and not self._routing <= row.blocked:
             row.blocked |= self._routing
             self._mask = None
@@ -142,9 +145,8 @@ class Rows:
         stopped = stops.tolist()
         for index in chosen:
             row = self._rows[index]
-            full = row.room is not None and row.room <= 0
             long = len(row.written.ids) >= self._max_new_tokens
-            if row.running and (stopped[index] or full or long):
+            if row.running and (stopped[index] or long or row.lacks(0)):
                 row.running, row.written.complete = False, bool(stopped[index])
                 row.pending = row.pending if len(row.pending) > 1 else []
 

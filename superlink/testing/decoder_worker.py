@@ -15,6 +15,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from .network import foreign_host
+
 __all__ = ["HEAVY", "main"]
 
 HEAVY = frozenset(
@@ -25,7 +27,6 @@ HEAVY = frozenset(
 )
 """Libraries that take seconds to import."""
 
-LOCAL_HOSTS = frozenset({None, "", "localhost", "127.0.0.1", "::1", "0.0.0.0", "::"})
 PATIENCE = timedelta(seconds=60)
 """How long one process waits for the other one in a collective."""
 
@@ -100,15 +101,8 @@ def _refuse_network(attempts: list[str]) -> None:
     """Refuse, and write down, each connection that leaves the machine."""
 
     def refuse(event: str, arguments: tuple[Any, ...]) -> None:
-        if event == "socket.connect" and isinstance(arguments[1], tuple):
-            host = arguments[1][0]
-        elif event == "socket.getaddrinfo":
-            host = arguments[0]
-        else:
-            return
-        host = host.decode() if isinstance(host, bytes) else host
-        if host not in LOCAL_HOSTS:
-            attempts.append(str(host))
+        if (host := foreign_host(event, arguments)) is not None:
+            attempts.append(host)
             raise ConnectionRefusedError(f"The check allows no network. Received: {host!r}")
 
     sys.addaudithook(refuse)
