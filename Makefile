@@ -44,10 +44,10 @@ $(BIN)/python:
 	@echo "Making an environment in $(VENV)"
 	@$(PYTHON) -m venv $(VENV)
 
-$(STAMPS)/quickstart: requirements/quickstart.txt requirements/openmmlab.txt | $(BIN)/python
+$(STAMPS)/quickstart: requirements/quickstart.txt requirements/without-dependencies.txt | $(BIN)/python
 	@echo "Installing torch, transformers, mmdet and what they need: about a minute, 1.6 GB"
 	@$(PIP) -r requirements/quickstart.txt
-	@$(PIP) --no-deps -r requirements/openmmlab.txt
+	@$(PIP) --no-deps -r requirements/without-dependencies.txt
 	@mkdir -p $(STAMPS) && touch $@
 
 $(STAMPS)/project: $(STAMPS)/quickstart pyproject.toml $(wildcard plugins/superlink-*/pyproject.toml)

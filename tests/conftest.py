@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -65,6 +66,15 @@ def pytest_runtest_setup() -> None:
 
     random.seed(0)
     torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def coco_mini():
+    """A few real COCO images with their annotations; they are not part of the project."""
+    folder = Path(__file__).parents[2] / "shared" / "data" / "coco_mini"
+    if not folder.is_dir():
+        pytest.skip("coco_mini is not at hand")
+    return folder
 
 
 @pytest.fixture(scope="session")

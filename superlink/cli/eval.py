@@ -71,7 +71,7 @@ def evaluate(
             batch_size=batch_size,
             max_new_tokens=max_new_tokens,
             progress=not as_json,
-        )
+        ).metrics
         metrics |= {f"{task}/{name}/{kind}": value for name, value in found.items()}
     if card is not None:
         command = shlex.join(["superlink", *sys.argv[1:]])

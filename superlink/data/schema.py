@@ -1,4 +1,4 @@
-"""What a reader yields: images with named objects, in one form for all tasks."""
+"""What readers yield: images, and what is known of them, in a few forms for all tasks."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -15,9 +15,17 @@ from PIL import Image
 from ..errors import InputError
 from ..interfaces.images import open_image
 
-__all__ = ["AnnotatedImage", "AnnotatedObject"]
+__all__ = [
+    "AnnotatedImage",
+    "AnnotatedObject",
+    "CountedImage",
+    "Dialogue",
+    "ImageRecord",
+    "ReferringImage",
+]
 
 Box = tuple[float, float, float, float]
+Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,12 +36,14 @@ class AnnotatedObject:
     """What it is called: one of the categories of its image."""
     bbox: Box
     """(x1, y1, x2, y2) in pixels of the original image, x2 and y2 behind the last pixel."""
-    mask: npt.NDArray[np.bool_] | None = None
+    mask: Mask | None = None
     """(H, W), true on the visible pixels of the object."""
     keypoints: npt.NDArray[np.float32] | None = None
     """(K, 3) x, y and visibility as in COCO: 0 not labelled, 1 hidden, 2 visible."""
     attributes: Mapping[str, Any] = field(default_factory=dict)
     """What else is known of it, for instance its size and its position."""
+    area: float | None = None
+    """Pixels that it covers, as its data set states them; metrics tell small from large by it."""
 
     def __post_init__(self) -> None:
         if not self.name.strip():
@@ -57,37 +67,15 @@ class AnnotatedObject:
             )
 
 
-@dataclass(frozen=True, eq=False)
-class AnnotatedImage:
-    """An image, its objects, and the vocabulary that they are told apart in."""
+class ImageRecord:
+    """What all records about one image share; subclasses are dataclasses with these fields."""
 
     image: Image.Image | Path
     """The pixels, or the file that holds them."""
-    objects: tuple[AnnotatedObject, ...]
-    """The objects; none is fine."""
-    categories: tuple[str, ...]
-    """Every name that is annotated in this image wherever it occurs: what is not among the objects
-    is known to be absent."""
     key: str
     """A stable name of the record."""
-    caption: str = ""
-    """One sentence on the image; empty where there is none."""
-    size: tuple[int, int] | None = None
-    """Width and height that the objects were annotated at, where it is known."""
-
-    def __post_init__(self) -> None:
-        if len(set(self.categories)) != len(self.categories):
-            raise InputError(
-                f"Categories must differ. Received: {self.categories!r} in {self.source}"
-            )
-        if unknown := sorted({item.name for item in self.objects} - set(self.categories)):
-            raise InputError(
-                "Objects must bear the name of a category. "
-                f"Received: {unknown!r} in {self.source}. "
-                f"Choose from {self.categories!r}"
-            )
-        if isinstance(self.image, Image.Image):
-            self._check_inside(self.image.width, self.image.height)
+    size: tuple[int, int] | None
+    """Width and height that the record was annotated at, where it is known."""
 
     @property
     def source(self) -> str:
@@ -109,8 +97,13 @@ class AnnotatedImage:
             )
         return image
 
-    def _check_inside(self, width: int, height: int) -> None:
-        for item in self.objects:
+    def check_inside(self, *objects: AnnotatedObject) -> None:
+        """Raise where a box or a mask does not fit an image whose size is known."""
+        size = self.image.size if isinstance(self.image, Image.Image) else self.size
+        if size is None:
+            return
+        width, height = size
+        for item in objects:
             x1, y1, x2, y2 = item.bbox
             if x1 < 0 or y1 < 0 or x2 > width or y2 > height:
                 raise InputError(
@@ -122,3 +115,113 @@ class AnnotatedImage:
                     f"Masks must have the image's shape {(height, width)}. "
                     f"Received: {item.mask.shape} of {item.name!r} in {self.source}"
                 )
+
+
+@dataclass(frozen=True, eq=False)
+class AnnotatedImage(ImageRecord):
+    """An image, its objects, and the vocabulary that they are told apart in."""
+
+    image: Image.Image | Path
+    """The pixels, or the file that holds them."""
+    objects: tuple[AnnotatedObject, ...]
+    """The objects; none is fine. Where classes are segmented as a whole, one for each class."""
+    categories: tuple[str, ...]
+    """Every name that is annotated in this image wherever it occurs: what is not among the objects
+    is known to be absent."""
+    key: str
+    """A stable name of the record."""
+    caption: str = ""
+    """One sentence on the image; empty where there is none."""
+    size: tuple[int, int] | None = None
+    """Width and height that the objects were annotated at, where it is known."""
+    ignored: tuple[AnnotatedObject, ...] = ()
+    """Crowds and regions that nobody annotated one by one: to find them is neither right nor
+    wrong."""
+    void: Mask | None = None
+    """(H, W), true on the pixels of which nothing is known."""
+    dataset: str = ""
+    """The set that it belongs to, where a reader joins several that are measured apart."""
+    synonyms: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Other words for a category, where the data set knows them."""
+
+    def __post_init__(self) -> None:
+        if len(set(self.categories)) != len(self.categories):
+            raise InputError(
+                f"Categories must differ. Received: {self.categories!r} in {self.source}"
+            )
+        if unknown := sorted({item.name for item in self.objects} - set(self.categories)):
+            raise InputError(
+                "Objects must bear the name of a category. "
+                f"Received: {unknown!r} in {self.source}. "
+                f"Choose from {self.categories!r}"
+            )
+        self.check_inside(*self.objects, *self.ignored)
+
+
+@dataclass(frozen=True, eq=False)
+class ReferringImage(ImageRecord):
+    """An image, and an expression or a question that refers to something in it."""
+
+    image: Image.Image | Path
+    """The pixels, or the file that holds them."""
+    expression: str
+    """What is asked for: `the cup behind the laptop`, or a question."""
+    objects: tuple[AnnotatedObject, ...]
+    """What it refers to; none where the image shows no such thing."""
+    key: str
+    """A stable name of the record."""
+    size: tuple[int, int] | None = None
+    """Width and height that the objects were annotated at, where it is known."""
+    void: Mask | None = None
+    """(H, W), true on the pixels that may be found or not."""
+
+    def __post_init__(self) -> None:
+        if not self.expression.strip():
+            raise InputError(f"An expression must say something. Received: none in {self.source}")
+        self.check_inside(*self.objects)
+
+
+@dataclass(frozen=True, eq=False)
+class CountedImage(ImageRecord):
+    """An image, and how many of one kind it shows."""
+
+    image: Image.Image | Path
+    """The pixels, or the file that holds them."""
+    name: str
+    """What is counted."""
+    count: int
+    """How many there are."""
+    key: str
+    """A stable name of the record."""
+    objects: tuple[AnnotatedObject, ...] = ()
+    """Those of them that have boxes; data sets of crowds have none, or a few examples."""
+    size: tuple[int, int] | None = None
+    """Width and height that the objects were annotated at, where it is known."""
+
+    def __post_init__(self) -> None:
+        if not self.name.strip() or self.count < 0:
+            raise InputError(
+                "A count is of something, and at least 0. "
+                f"Received: name={self.name!r}, count={self.count} in {self.source}"
+            )
+        self.check_inside(*self.objects)
+
+
+@dataclass(frozen=True)
+class Dialogue:
+    """A conversation that was written down, with its images."""
+
+    turns: tuple[tuple[Literal["system", "user", "assistant"], str], ...]
+    """Who says what. `<image>` marks the place of the next image, and is found in `user` turns."""
+    images: tuple[Path | Image.Image, ...]
+    """The images, in the order of their marks."""
+    key: str
+    """A stable name of the record."""
+
+    def __post_init__(self) -> None:
+        marks = sum(text.count("<image>") for _, text in self.turns)
+        if marks != len(self.images):
+            raise InputError(
+                "A dialogue needs one image for each <image> in it. "
+                f"Received: {marks} marks and {len(self.images)} images in {self.key!r}"
+            )

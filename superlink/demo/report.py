@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from ..data.attribution import attribution
+from ..data.scenes import attribution
 from ..evaluation import ResultCard
 from ..interfaces import InstancePrediction, Reply
 from ..training import Recipe, TrainingResult

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from ..data.drawings import DrawingSet
-from ..data.photos import PHOTOS
 from ..data.scenes import SceneDataset
+from ..data.scenes.drawings import DrawingSet
+from ..data.scenes.photos import PHOTOS
 from ..errors import MissingDependencyError, PluginError
 from ..evaluation import DetectionEvaluator, ResultCard, evaluate
 from ..interfaces import Sample
@@ -127,7 +127,8 @@ def _measure(
     metrics: dict[str, float] = {}
     for suffix, samples in scenes.items():
         for routing in ("generated", "forced"):
-            found = evaluate(model, samples, DetectionEvaluator(), routing, progress=progress)
+            evaluator = DetectionEvaluator()
+            found = evaluate(model, samples, evaluator, routing, progress=progress).metrics
             for name in ("box_AP50", "box_AP"):
                 metrics[f"detection/{name}/{routing}{suffix}"] = found[name]
             if routing == "generated":

@@ -1,20 +1,47 @@
-"""The contract of an evaluator: replies go in one by one, numbers come out."""
+"""The contract of an evaluator: a row of plain numbers for each reply, then metrics over all rows.
+
+Rows are what processes hand to each other and what an interrupted evaluation goes on from.
+"""
 
 from __future__ import annotations
 
-from typing import Protocol
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from ..interfaces import Reply, Sample
 
-__all__ = ["Evaluator"]
+__all__ = ["Evaluator", "Row"]
+
+Row = Mapping[str, Any]
+"""What one reply adds to the metrics, in JSON types: text, numbers, lists and mappings of text."""
 
 
-class Evaluator(Protocol):
-    """Measures the replies of a model to the samples of a task."""
+class Evaluator(ABC):
+    """Measures the replies of a model to the samples of a task. It keeps no state."""
 
-    def update(self, sample: Sample, reply: Reply) -> None:
-        """Take in one sample with its targets, and the reply to its question."""
+    @abstractmethod
+    def measure(self, sample: Sample, reply: Reply) -> Row:
+        """Compare one reply with the targets of its sample.
 
-    def compute(self) -> dict[str, float]:
-        """The metrics over all replies so far, by name."""
-        ...
+        Raises:
+            InputError: The sample lacks a target, or one of its keys.
+        """
+
+    @abstractmethod
+    def summarize(self, rows: Sequence[Row]) -> dict[str, float]:
+        """The metrics over the rows of all samples, by name.
+
+        Raises:
+            InputError: There is nothing to measure.
+        """
+
+    def quality(self, row: Row) -> float | None:
+        """How good one reply is, more being better: cards show the best and the worst. None: it
+        says nothing."""
+        return None
+
+    def remarks(self, rows: Sequence[Row]) -> tuple[str, ...]:
+        """What a reader of the metrics must know beside them, for instance words that no class
+        has."""
+        return ()

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Literal, Protocol
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
 
 from rich.console import Console
 from rich.progress import track
 
 from ..errors import ConfigError, InputError
 from ..interfaces import Reply, Sample
-from .evaluator import Evaluator
+from .evaluator import Evaluator, Row
+from .processes import Processes
+from .store import RowStore
 
-__all__ = ["Answering", "evaluate"]
+__all__ = ["Answering", "Evaluation", "evaluate", "question"]
+
+Routing = Literal["generated", "forced"]
+_BROKEN = "broken"
 
 
 class Answering(Protocol):
@@ -21,57 +29,103 @@ class Answering(Protocol):
     def answer(
         self,
         samples: Sequence[Sample],
-        routing: Literal["generated", "forced"] = "generated",
+        routing: Routing = "generated",
         *,
         max_new_tokens: int = 128,
     ) -> list[Reply]:
         """One reply for each sample."""
 
 
+@dataclass(frozen=True)
+class Evaluation:
+    """What was measured."""
+
+    metrics: dict[str, float]
+    """Over all samples that could be read, by name."""
+    rows: tuple[Row, ...]
+    """What each sample added, in their order; `{"broken": reason}` for one that was left out."""
+
+    @property
+    def broken(self) -> dict[int, str]:
+        """Index of each sample that was left out, and why."""
+        return {i: row[_BROKEN] for i, row in enumerate(self.rows) if _BROKEN in row}
+
+
 def evaluate(
     model: Answering,
     samples: Sequence[Sample],
     evaluator: Evaluator,
-    routing: Literal["generated", "forced"],
+    routing: Routing,
     *,
     batch_size: int = 16,
     max_new_tokens: int = 256,
     progress: bool = True,
-) -> dict[str, float]:
+    broken: Literal["error", "skip"] = "error",
+    folder: Path | None = None,
+    identity: Mapping[str, Any] | None = None,
+    processes: Processes | None = None,
+) -> Evaluation:
     """Measure a model.
+
+    Batches are the same on any number of processes, and so is every number that comes out.
 
     Args:
         model: What answers.
-        samples: With targets; each ends with the answer template.
-        evaluator: What measures; it may have seen other samples before.
+        samples: With targets; each ends with the answer template. They are taken one batch at a
+            time, so that a sequence may make them when it is asked.
+        evaluator: What measures.
         routing: `generated` hides the answer template, and the LLM writes its own; `forced` gives
             it, so that the decoders are measured alone.
         batch_size: Samples answered together.
         max_new_tokens: Tokens that the LLM may write in an answer.
         progress: Whether to show a bar.
+        broken: Whether a sample that cannot be made raises, or is left out and counted.
+        folder: Where to keep what is done, so that an evaluation that was stopped goes on; several
+            processes need one. It is the caller's to remove.
+        identity: What else the replies depend on, in JSON types, for instance the model's path:
+            `folder` goes on with an evaluation of the same identity alone.
+        processes: Of `started_processes`; None is this one alone.
 
     Raises:
-        ConfigError: `batch_size` is less than 1.
-        InputError: A sample has no answer to hide.
+        ConfigError: `batch_size` is less than 1, or several processes have no folder.
+        InputError: A sample has no answer to hide, or cannot be made; `folder` holds another
+            evaluation.
     """
+    processes = processes or Processes()
     if batch_size < 1:
         raise ConfigError(f"batch_size must be at least 1. Received: {batch_size}")
-    starts = range(0, len(samples), batch_size)
-    steps: Iterable[int] = starts
-    if progress:
-        console = Console(stderr=True)
-        steps = track(starts, f"evaluating, {routing} routing", console=console)
-    for start in steps:
-        batch = [samples[i] for i in range(start, min(start + batch_size, len(samples)))]
-        asked = batch if routing == "forced" else [_question(sample) for sample in batch]
-        replies = model.answer(asked, routing, max_new_tokens=max_new_tokens)
-        for sample, reply in zip(batch, replies, strict=True):
-            evaluator.update(sample, reply)
-    return evaluator.compute()
+    if processes.count > 1 and folder is None:
+        raise ConfigError(
+            f"{processes.count} processes share their results in a folder. Received: folder=None"
+        )
+    num_batches = -(-len(samples) // batch_size)
+    settings = {
+        **(identity or {}),
+        **{"num_samples": len(samples), "batch_size": batch_size, "routing": routing},
+        **{"max_new_tokens": max_new_tokens, "broken": broken},
+    }
+    store = RowStore(folder, settings, processes) if folder is not None else None
+    kept: list[Row] = []
+    todo: Iterable[int] = store.left(num_batches) if store else range(num_batches)
+    for index in _with_bar(todo, routing) if progress and processes.rank == 0 else todo:
+        chosen = range(index * batch_size, min((index + 1) * batch_size, len(samples)))
+        found = dict(_read(samples, chosen, skip=broken == "skip"))
+        rows = _measure(model, found, evaluator, routing, max_new_tokens)
+        if store:
+            store.add(index, rows)
+        else:
+            kept += rows
+    rows = store.gather(num_batches) if store else kept
+    metrics = evaluator.summarize([row for row in rows if _BROKEN not in row])
+    return Evaluation(metrics, tuple(rows))
 
 
-def _question(sample: Sample) -> Sample:
-    """The sample up to its last answer, without the targets."""
+def question(sample: Sample) -> Sample:
+    """The sample up to its last answer, without the targets.
+
+    Raises:
+        InputError: No message of it is an answer.
+    """
     answers = [i for i, message in enumerate(sample.messages) if message.role == "assistant"]
     if not answers:
         raise InputError(
@@ -81,3 +135,41 @@ def _question(sample: Sample) -> Sample:
     kept = sample.messages[: answers[-1]]
     images = sum(message.num_images for message in kept)
     return Sample(kept, sample.images[:images], sample.geometries[:images], key=sample.key)
+
+
+def _with_bar(batches: Iterable[int], routing: Routing) -> Iterable[int]:
+    return track(batches, f"evaluating, {routing} routing", console=Console(stderr=True))
+
+
+def _read(
+    samples: Sequence[Sample], indices: Iterable[int], *, skip: bool
+) -> Iterator[tuple[int, Sample | str]]:
+    """Samples by index, and the reason in the place of one that cannot be made."""
+    for index in indices:
+        try:
+            yield index, samples[index]
+        except InputError as error:
+            if not skip:
+                raise
+            yield index, str(error)
+
+
+def _measure(
+    model: Answering,
+    found: Mapping[int, Sample | str],
+    evaluator: Evaluator,
+    routing: Routing,
+    max_new_tokens: int,
+) -> list[Row]:
+    whole = [sample for sample in found.values() if isinstance(sample, Sample)]
+    asked = whole if routing == "forced" else [question(sample) for sample in whole]
+    replies = iter(model.answer(asked, routing, max_new_tokens=max_new_tokens) if asked else ())
+    rows: list[Row] = []
+    for sample in found.values():
+        if isinstance(sample, str):
+            rows.append({_BROKEN: sample})
+        else:
+            row = evaluator.measure(sample, next(replies))
+            # As a row comes back from a file, so that nothing depends on where it has been.
+            rows.append(json.loads(json.dumps(row)))
+    return rows

@@ -10,7 +10,7 @@ DETECTION = TaskSpec(
     "detection",
     conversation="superlink.tasks.detection:detection_conversation",
     readers={
-        "coco": "superlink.data.coco:read_coco",
+        "coco": "superlink.data.readers.coco:read_coco",
         "scenes": "superlink.data.scenes:read_scenes",
     },
     evaluator="superlink.evaluation.detection:DetectionEvaluator",

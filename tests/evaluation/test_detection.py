@@ -44,9 +44,7 @@ def _reply(boxes=BOXES, labels=(0, 1), phrases=("cat", "dog", "owl"), scores=Non
 
 def _metrics(*pairs):
     evaluator = DetectionEvaluator()
-    for sample, reply in pairs:
-        evaluator.update(sample, reply)
-    return evaluator.compute()
+    return evaluator.summarize([evaluator.measure(sample, reply) for sample, reply in pairs])
 
 
 def _shifted(by):
@@ -125,12 +123,12 @@ def test_images_are_kept_apart():
 def test_target_without_its_keys_is_refused():
     sample = Sample((Message("user", "hi"),), targets=({"bboxes": torch.zeros(0, 4)},), key="odd")
     with pytest.raises(InputError, match="'odd'"):
-        DetectionEvaluator().update(sample, _reply())
+        DetectionEvaluator().measure(sample, _reply())
 
 
-def test_compute_without_ground_truth_is_refused():
+def test_metrics_without_ground_truth_is_refused():
     with pytest.raises(InputError, match="at least one annotated box"):
-        DetectionEvaluator().compute()
+        DetectionEvaluator().summarize([])
 
 
 def test_missing_pycocotools_names_the_extra(monkeypatch):

@@ -10,12 +10,12 @@ from PIL import Image
 
 from superlink.data.scenes import SceneDataset
 from superlink.errors import ConfigError, InputError
-from superlink.evaluation import evaluate
+from superlink.evaluation import Evaluator, evaluate
 from superlink.interfaces import IMAGE, Message, Reply, Sample
 from superlink.tasks.detection import detection_conversation
 
 
-class Recorder:
+class Recorder(Evaluator):
     """Answers, and measures, by remembering."""
 
     def __init__(self):
@@ -26,11 +26,12 @@ class Recorder:
         self.asked += samples
         return [Reply(text=sample.key, raw=sample.key) for sample in samples]
 
-    def update(self, sample, reply):
+    def measure(self, sample, reply):
         self.pairs.append((sample, reply))
+        return {"key": sample.key}
 
-    def compute(self):
-        return {"count": float(len(self.pairs))}
+    def summarize(self, rows):
+        return {"count": float(len(rows))}
 
 
 def samples(count):
@@ -42,7 +43,9 @@ def samples(count):
 
 def test_generated_routing_hides_answer_and_targets():
     recorder, given = Recorder(), samples(3)
-    assert evaluate(recorder, given, recorder, "generated", progress=False) == {"count": 3.0}
+    found = evaluate(recorder, given, recorder, "generated", progress=False)
+    assert found.metrics == {"count": 3.0}
+    assert [row["key"] for row in found.rows] == [sample.key for sample in given]
     for asked, whole in zip(recorder.asked, given, strict=True):
         assert asked.messages == whole.messages[:-1]
         assert asked.images == whole.images

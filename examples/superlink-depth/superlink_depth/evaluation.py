@@ -1,31 +1,37 @@
 """How good replies are: do the masks fit, and did the LLM ask for the right ones?"""
 
+from collections.abc import Sequence
+
 from superlink import Reply, Sample
+from superlink.evaluation import Evaluator, Row
 from torch import Tensor
 
 
-class DepthEvaluator:
-    """Replies go in one by one, numbers come out."""
+class DepthEvaluator(Evaluator):
+    """Measures each reply, then all of them together."""
 
-    def __init__(self) -> None:
-        self.overlaps: list[float] = []
-        self.exact: list[float] = []
-
-    def update(self, sample: Sample, reply: Reply) -> None:
-        """Take in a sample with its target, and the reply to it."""
+    def measure(self, sample: Sample, reply: Reply) -> Row:
+        """How well the masks of one reply fit, and whether it asked for the right ones."""
         (target,) = sample.targets
         found: dict[str, Tensor] = {}
         for prediction in reply.predictions:
             found |= dict(zip(prediction.phrases, prediction.masks, strict=True))
-        for name, wanted in zip(target["names"], target["masks"], strict=True):
-            if wanted.any():
-                self.overlaps.append(overlap(found[name], wanted) if name in found else 0.0)
+        overlaps = [
+            overlap(found[name], wanted) if name in found else 0.0
+            for name, wanted in zip(target["names"], target["masks"], strict=True)
+            if wanted.any()
+        ]
         phrases = tuple(route.phrase for route in reply.routes)
-        self.exact.append(float(phrases == target["names"]))
+        return {"overlaps": overlaps, "exact": phrases == target["names"]}
 
-    def compute(self) -> dict[str, float]:
+    def summarize(self, rows: Sequence[Row]) -> dict[str, float]:
         """`IoU` where there is something to find; `routes_exact`, the share of right answers."""
-        return {"IoU": mean(self.overlaps), "routes_exact": mean(self.exact)}
+        overlaps = [value for row in rows for value in row["overlaps"]]
+        return {"IoU": mean(overlaps), "routes_exact": mean([row["exact"] for row in rows])}
+
+    def quality(self, row: Row) -> float:
+        """What result cards choose their best and worst replies by."""
+        return mean(row["overlaps"])
 
 
 def overlap(values: Tensor, mask: Tensor) -> float:

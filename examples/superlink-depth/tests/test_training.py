@@ -23,5 +23,5 @@ def model(tmp_path_factory):
 def test_trained_model_finds_what_it_is_asked_for(model):
     pictures = draw_pictures(num_pictures=20, seed=1)
     samples = [conversation(p, random.Random(i), training=False) for i, p in enumerate(pictures)]
-    scores = evaluate(model, samples, DepthEvaluator(), "forced", progress=False)
-    assert scores["IoU"] > 0.5
+    found = evaluate(model, samples, DepthEvaluator(), "forced", progress=False)
+    assert found.metrics["IoU"] > 0.5

@@ -5,19 +5,18 @@ Everything comes out of installed packages and a seed, so that a demo needs no d
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import overload
-
-from ..errors import ConfigError
-from .composition import SceneConfig, draw_scene, scene_names
+from ...errors import ConfigError
+from ..problems import Problems
+from ..records import Records
+from ..schema import AnnotatedImage
+from .composition import SceneConfig, draw_scene
 from .drawings import DrawingSet
 from .photos import Split
-from .schema import AnnotatedImage
 
-__all__ = ["SceneConfig", "SceneDataset", "draw_scene", "read_scenes", "scene_names"]
+__all__ = ["SceneDataset", "read_scenes"]
 
 
-class SceneDataset(Sequence[AnnotatedImage]):
+class SceneDataset(Records[AnnotatedImage]):
     """Scenes that are drawn when they are asked for; index and seed decide what they show."""
 
     def __init__(
@@ -37,21 +36,15 @@ class SceneDataset(Sequence[AnnotatedImage]):
         self.config = SceneConfig(size, split, drawings, max_objects)
         self.num_scenes = num_scenes
         self.seed = seed
+        self.problems = Problems()
 
     def __len__(self) -> int:
         return self.num_scenes
 
-    @overload
-    def __getitem__(self, index: int) -> AnnotatedImage: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[AnnotatedImage]: ...
-    def __getitem__(self, index: int | slice) -> AnnotatedImage | list[AnnotatedImage]:
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
-        if not -len(self) <= index < len(self):
-            raise IndexError(f"Scene {index} of {len(self)}")
+    def record(self, index: int) -> AnnotatedImage:
+        """Draw one scene."""
         # Seeds lie so far apart that the scenes of two datasets never overlap.
-        return draw_scene(self.config, self.seed * 2**32 + index % len(self))
+        return draw_scene(self.config, self.seed * 2**32 + index)
 
 
 def read_scenes(

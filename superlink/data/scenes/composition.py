@@ -10,12 +10,12 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from ..errors import ConfigError
+from ...errors import ConfigError
+from ..schema import AnnotatedImage, AnnotatedObject
 from .captions import describe_names, position_word, size_word
 from .drawings import DRAWINGS, DrawingSet, drawing_codes, render_drawing
 from .figure import draw_figure
 from .photos import Split, load_photos
-from .schema import AnnotatedImage, AnnotatedObject
 
 __all__ = ["SceneConfig", "draw_scene", "scene_names"]
 

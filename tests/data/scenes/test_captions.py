@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from superlink.data.captions import describe_names, position_word, size_word
+from superlink.data.scenes.captions import describe_names, position_word, size_word
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ from typing import Literal
 
 from PIL import Image
 
-from ..errors import MissingDependencyError
-from ..interfaces.images import open_image
+from ...errors import MissingDependencyError
+from ...interfaces.images import open_image
 
 __all__ = ["PHOTOS", "Photo", "Split", "load_photos"]
 

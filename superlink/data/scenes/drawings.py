@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from PIL import Image
 
-from ..errors import MissingDependencyError
+from ...errors import MissingDependencyError
 
 __all__ = ["DRAWINGS", "DrawingSet", "drawing_codes", "render_drawing"]
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from superlink.data import KEYPOINT_NAMES
-from superlink.data.figure import draw_figure
+from superlink.data.scenes.figure import draw_figure
 
 
 @pytest.mark.parametrize("seed", range(8))

@@ -13,14 +13,14 @@ from superlink.data import (
     SceneConfig,
     SceneDataset,
     attribution,
-    composition,
     draw_scene,
     scene_names,
 )
-from superlink.data import drawings as drawings_module
-from superlink.data import photos as photos_module
-from superlink.data.drawings import DRAWINGS, drawing_codes, render_drawing
-from superlink.data.photos import PHOTOS, Photo
+from superlink.data.scenes import composition
+from superlink.data.scenes import drawings as drawings_module
+from superlink.data.scenes import photos as photos_module
+from superlink.data.scenes.drawings import DRAWINGS, drawing_codes, render_drawing
+from superlink.data.scenes.photos import PHOTOS, Photo
 from superlink.errors import ConfigError, MissingDependencyError
 
 

@@ -10,11 +10,11 @@ from typing import Any, overload
 
 import numpy as np
 
-from ..errors import InputError
-from ..interfaces.images import open_image
-from .coco_export import export_coco
-from .rle import decode_segmentation
-from .schema import AnnotatedImage, AnnotatedObject
+from ...errors import InputError
+from ...interfaces.images import open_image
+from ..coco_export import export_coco
+from ..rle import decode_segmentation
+from ..schema import AnnotatedImage, AnnotatedObject
 
 __all__ = ["CocoDataset", "export_coco", "read_coco"]
 

@@ -1,0 +1,16 @@
+"""The built-in scenes: drawings with exact annotations on real photographs."""
+
+from .attribution import attribution
+from .composition import SceneConfig, draw_scene, scene_names
+from .dataset import SceneDataset, read_scenes
+from .figure import KEYPOINT_NAMES
+
+__all__ = [
+    "KEYPOINT_NAMES",
+    "SceneConfig",
+    "SceneDataset",
+    "attribution",
+    "draw_scene",
+    "read_scenes",
+    "scene_names",
+]

@@ -1,0 +1,102 @@
+"""Rows of an evaluation on disk, so that it can be shared between processes and interrupted."""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+from ..errors import InputError
+from .evaluator import Row
+from .processes import Processes
+
+__all__ = ["RowStore"]
+
+
+class RowStore:
+    """The rows of the batches that are done, in files that only grow.
+
+    Every process writes a file of its own, one line for each batch; a line that a kill cut short
+    counts as not written.
+
+    Args:
+        folder: Where the files lie; made where it is missing.
+        identity: What the rows depend on, in JSON types. Rows of something else are refused.
+        processes: All of them must see the same folder.
+
+    Raises:
+        InputError: The folder holds the rows of another evaluation.
+    """
+
+    def __init__(self, folder: Path, identity: Mapping[str, Any], processes: Processes) -> None:
+        self.folder = folder
+        self._processes = processes
+        wanted = json.dumps(identity, sort_keys=True)
+        if processes.rank == 0:
+            folder.mkdir(parents=True, exist_ok=True)
+            if not (folder / "identity.json").is_file():
+                fresh = folder / f"identity-{uuid.uuid4().hex}.new"
+                fresh.write_text(wanted, encoding="utf-8")
+                fresh.replace(folder / "identity.json")
+        processes.wait()
+        self._check(wanted)
+        self._done = self._read()
+        # Nobody writes before all have read: the processes must agree on what is left to do.
+        processes.wait()
+        self._file: IO[str] | None = None
+
+    def left(self, num_batches: int) -> list[int]:
+        """The batches that this process has to do."""
+        missing = [index for index in range(num_batches) if index not in self._done]
+        return missing[self._processes.rank :: self._processes.count]
+
+    def add(self, batch: int, rows: Sequence[Row]) -> None:
+        """Keep the rows of a batch."""
+        if self._file is None:
+            path = self.folder / f"rows-{uuid.uuid4().hex}.jsonl"
+            self._file = path.open("x", encoding="utf-8")
+        self._file.write(json.dumps({"batch": batch, "rows": list(rows)}) + "\n")
+        self._file.flush()
+
+    def gather(self, num_batches: int) -> list[Row]:
+        """Wait for all processes; then the rows of all batches in their order."""
+        if self._file is not None:
+            os.fsync(self._file.fileno())
+            self._file.close()
+            self._file = None
+        self._processes.wait()
+        done = self._read()
+        if missing := [index for index in range(num_batches) if index not in done]:
+            raise InputError(
+                f"Expected the rows of {num_batches} batches in {self.folder}. {len(missing)} are "
+                "missing: do all processes see this folder?"
+            )
+        return [row for index in range(num_batches) for row in done[index]]
+
+    def _check(self, wanted: str) -> None:
+        found = (self.folder / "identity.json").read_text(encoding="utf-8")
+        if found != wanted:
+            changed = _differences(json.loads(found), json.loads(wanted))
+            raise InputError(
+                f"{self.folder} holds the start of another evaluation; {changed}. Repeat that "
+                "command to go on with it, choose another folder, or remove this one."
+            )
+
+    def _read(self) -> dict[int, list[Row]]:
+        done: dict[int, list[Row]] = {}
+        for path in sorted(self.folder.glob("rows-*.jsonl")):
+            for line in path.read_text(encoding="utf-8").splitlines():
+                try:
+                    entry = json.loads(line)
+                except ValueError:
+                    continue  # cut short by a kill: its batch is done again
+                done[entry["batch"]] = entry["rows"]
+        return done
+
+
+def _differences(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
+    names = sorted(k for k in {*found, *wanted} if found.get(k) != wanted.get(k))
+    return ", ".join(f"{k} was {found.get(k)!r} and is {wanted.get(k)!r}" for k in names)
