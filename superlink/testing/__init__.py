@@ -6,9 +6,10 @@ Names are imported when they are first used: some need pytest, or the models of 
 from __future__ import annotations
 
 import sys
-from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
+
+from ..lazy import lazy_names
 
 if TYPE_CHECKING:
     from .backbone_case import BackboneCase
@@ -62,7 +63,7 @@ _MODULES = {
     "pytest_checks": ("parametrize_with_backbone_checks", "parametrize_with_decoder_checks"),
     "toy_decoder": ("TOY_BOX", "ToyBoxConfig", "ToyBoxDecoder"),
 }
-_HOMES = {name: module for module, names in _MODULES.items() for name in names}
+__getattr__, __dir__ = lazy_names(__name__, _MODULES)
 
 
 class _Testing(ModuleType):
@@ -70,20 +71,8 @@ class _Testing(ModuleType):
     module must not put it in the place of the function."""
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if not (name in _HOMES and isinstance(value, ModuleType)):
+        if not (name in __all__ and isinstance(value, ModuleType)):
             super().__setattr__(name, value)
 
 
 sys.modules[__name__].__class__ = _Testing
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
