@@ -6,7 +6,15 @@ from collections.abc import Iterator
 
 from .interfaces import BackboneSpec, TaskSpec
 from .registry import hookimpl
-from .tasks.specs import CLASS_LIST, DETECTION
+from .tasks.specs import (
+    CLASS_LIST,
+    COUNTING,
+    DETECTION,
+    DIALOGUE,
+    GROUNDING,
+    SALIENT_OBJECT,
+    SEMANTIC_SEGMENTATION,
+)
 
 __all__ = ["superlink_backbones", "superlink_tasks"]
 
@@ -15,6 +23,11 @@ __all__ = ["superlink_backbones", "superlink_tasks"]
 def superlink_tasks() -> Iterator[TaskSpec]:
     """The tasks below `superlink.tasks`."""
     yield DETECTION
+    yield GROUNDING
+    yield SEMANTIC_SEGMENTATION
+    yield SALIENT_OBJECT
+    yield COUNTING
+    yield DIALOGUE
     yield CLASS_LIST
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageChops, ImageColor, ImageDraw, ImageFilter, ImageFont
@@ -11,7 +12,7 @@ from torch import Tensor
 from .errors import InputError
 from .interfaces import InstancePrediction, Reply
 
-__all__ = ["PALETTE", "PictureCanvas", "draw_reply", "grid"]
+__all__ = ["PALETTE", "PictureCanvas", "draw_reply", "draw_target", "grid"]
 
 PALETTE = (
     *("#e6194b", "#1f77ff", "#2ca02c", "#ff8c00", "#a020f0", "#00b8c4"),
@@ -123,6 +124,32 @@ def draw_reply(image: Image.Image, reply: Reply, threshold: float = 0.25) -> Ima
         prediction.draw(canvas)
     failures = [f"{failure.call.decoder} failed: {failure.reason}" for failure in reply.failures]
     return _with_text(canvas.image, [reply.text, *failures])
+
+
+def draw_target(
+    image: Image.Image, targets: Sequence[Mapping[str, Any] | None], text: str = ""
+) -> Image.Image:
+    """The picture of what should be found: annotated boxes, masks and keypoints, a text below.
+
+    Args:
+        image: The original image.
+        targets: Of its calls. `bboxes` (N, 4), `labels` (N,) and `names` are drawn, and `masks`
+            (N, H, W) and `keypoints` (N, K, 2) where they are given; other targets have no picture.
+        text: Put below, for instance the expected answer.
+    """
+    canvas = PictureCanvas(image)
+    for target in targets:
+        if target is None or not {"bboxes", "labels", "names"} <= target.keys():
+            continue
+        for index, label in enumerate(target["labels"].tolist()):
+            if len(target.get("masks", ())):
+                canvas.mask(target["masks"][index], label)
+            x1, y1, x2, y2 = target["bboxes"][index].tolist()
+            canvas.box((x1, y1, x2, y2), target["names"][label], label)
+            if "keypoints" in target:
+                labelled = target["keypoints_visible"][index] > 0
+                canvas.points(target["keypoints"][index][labelled], label)
+    return _with_text(canvas.image, [text] if text else [])
 
 
 def grid(pictures: Sequence[Image.Image], columns: int, gap: int = 12) -> Image.Image:

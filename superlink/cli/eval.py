@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
-import random
 import shlex
 import sys
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-import yaml
 from rich.table import Table
 
-from ..errors import ConfigError, InputError
+from ..errors import ConfigError
+from .choices import choose_data, parse_option
 from .output import quiet_libraries, stderr, stdout
+
+if TYPE_CHECKING:
+    from ..evaluation import Evaluator
+    from ..registry import Registry
 
 __all__ = ["app"]
 
@@ -34,16 +36,46 @@ def evaluate(
         list[str] | None,
         typer.Option("--option", metavar="KEY=VALUE", help="Further argument of the reader."),
     ] = None,
+    conversation: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--conversation",
+            metavar="KEY=VALUE",
+            help="Argument of the task's conversation: absent_classes=all asks for every class.",
+        ),
+    ] = None,
+    measure: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--measure",
+            metavar="KEY=VALUE",
+            help="Argument of the task's evaluator: synonyms=FILE.",
+        ),
+    ] = None,
     routing: Annotated[
         Literal["generated", "forced", "both"],
         typer.Option(help="The LLM writes its routes itself, they are given, or both in turn."),
     ] = "both",
     limit: Annotated[int | None, typer.Option(min=1, help="Records to take at most.")] = None,
+    seed: Annotated[int, typer.Option(help="Of which absent classes are asked for.")] = 0,
+    broken: Annotated[
+        Literal["error", "skip"],
+        typer.Option(help="An image that cannot be read ends the run, or is left out and counted."),
+    ] = "error",
     batch_size: Annotated[int, typer.Option(min=1, help="Samples answered together.")] = 16,
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Tokens to write at most.")] = 256,
     card: Annotated[
-        Path | None, typer.Option(help="Folder for a result card, as JSON and Markdown.")
+        Path | None,
+        typer.Option(help="Folder for a result card: JSON, Markdown, best and worst replies."),
     ] = None,
+    name: Annotated[str | None, typer.Option(help="What the card calls itself.")] = None,
+    paper: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SET", help="The data are this set of the paper, as coco_val2017: compare."
+        ),
+    ] = None,
+    workers: Annotated[int, typer.Option(min=0, help="Processes that read images ahead.")] = 0,
     device: Annotated[str, typer.Option(help="Where to run, as torch names it: cuda.")] = "cpu",
     threads: Annotated[int, typer.Option(min=1, help="Threads of torch.")] = 1,
     as_json: Annotated[
@@ -52,74 +84,76 @@ def evaluate(
 ) -> None:
     """Measure a model on annotated data.
 
+    With --card, a run that was stopped goes on when the command is given again, and several
+    processes share the work: accelerate launch --num_processes 2 -m superlink eval ...
+
     Example: superlink eval demo/model --task detection --data scenes --option split=val --limit 50
     """
     quiet_libraries(threads)
     from ..build import load  # here, as the help and mistakes in the arguments need none of it
-    from ..evaluation import ResultCard
-    from ..evaluation import evaluate as measure
+    from ..evaluation.cards import check_benchmark
+    from ..evaluation.processes import started_processes
+    from ..evaluation.samples import TaskSamples
+    from ..evaluation.session import Session, folder_digest
+    from ..registry import default_registry
+    from ..training.dataset import open_data
 
-    samples, make = _open(task, data, images, options or (), limit)
-    loaded = load(model, device=device)
-    metrics: dict[str, float] = {}
-    for kind in ("generated", "forced") if routing == "both" else (routing,):
-        found = measure(
-            loaded,
-            samples,
-            make(),
-            kind,
-            batch_size=batch_size,
-            max_new_tokens=max_new_tokens,
-            progress=not as_json,
-        ).metrics
-        metrics |= {f"{task}/{name}/{kind}": value for name, value in found.items()}
+    registry = default_registry()
+    evaluator = _evaluator(task, measure or (), registry)
+    if paper is not None:
+        check_benchmark(paper)
+    choice = choose_data(
+        data, images, options or (), task, registry, conversation=conversation or ()
+    )
+    records, converse = open_data(choice, registry)
+    samples = TaskSamples(records, converse, limit, seed)
+    processes = started_processes()
+    on = f"{device}:{processes.local_rank}" if device == "cuda" else device
+    session = Session(
+        load(model, device=on),
+        model.resolve().name,
+        choice,
+        samples,
+        evaluator,
+        seed=seed,
+        batch_size=batch_size,
+        max_new_tokens=max_new_tokens,
+        broken=broken,
+        workers=workers,
+        progress=not as_json,
+        processes=processes,
+    )
+    kinds: Any = ("generated", "forced") if routing == "both" else (routing,)
+    found = session.measure(kinds, card, folder_digest(model))
+    if processes.rank != 0:
+        return
+    metrics = session.metrics(found)
     if card is not None:
         command = shlex.join(["superlink", *sys.argv[1:]])
-        notes = (f"{len(samples)} samples of {data}",)
-        card.mkdir(parents=True, exist_ok=True)
-        path = ResultCard(f"{task} of {model.name}", command, 0, 0.0, metrics, notes).write(card)
+        path = session.write_card(found, card, command, name=name, benchmark=paper)
         stderr.print(f"card {path}", soft_wrap=True)
     if as_json:
         typer.echo(json.dumps(metrics, indent=2))
         return
     table = Table("metric", "value", box=None, pad_edge=False)
-    for name, value in metrics.items():
-        table.add_row(name, f"{value:.3f}")
+    for metric, value in metrics.items():
+        table.add_row(metric, f"{value:.3f}")
     stdout.print(table)
 
 
-def _open(
-    task: str, data: str, images: Path | None, options: Sequence[str], limit: int | None
-) -> tuple[list[Any], Any]:
-    """The samples of a task, and what makes its evaluator."""
-    from ..registry import default_registry
-    from ..training import DataChoice
-    from ..training.dataset import open_data
-
-    registry = default_registry()
+def _evaluator(task: str, options: Any, registry: Registry) -> Evaluator:
     spec = registry.task(task)
     if spec.evaluator is None:
         raise ConfigError(
             f"The task {task!r} has no evaluator, so that nothing can be measured. Choose one that "
             "has; `superlink plugins` lists tasks."
         )
-    form, _, file = data.partition(":")
-    given = dict(map(_option, options))
-    given |= {"annotations": file} if file else {}
-    given |= {} if images is None else {"images": str(images)}
-    records, conversation = open_data(DataChoice(task=task, format=form, options=given), registry)
-    count = len(records) if limit is None else min(limit, len(records))
-    if not count:
-        raise InputError(f"There is nothing to measure: {data} holds no records.")
-    samples = [
-        conversation(records[index], random.Random(f"evaluation-{index}"), False)
-        for index in range(count)
-    ]
-    return samples, registry.load("task", task, spec.evaluator)
-
-
-def _option(text: str) -> tuple[str, Any]:
-    key, equals, value = text.partition("=")
-    if not equals or not key:
-        raise ConfigError(f"Expected --option KEY=VALUE, as num_scenes=50. Received: {text!r}")
-    return key, yaml.safe_load(value)
+    make = registry.load("task", task, spec.evaluator)
+    given = dict(parse_option(option, "--measure") for option in options)
+    try:
+        made: Evaluator = make(**given)
+    except TypeError as error:
+        raise ConfigError(
+            f"The evaluator of {task!r} cannot take these options: {error}. Received: {given}"
+        ) from error
+    return made

@@ -2,7 +2,24 @@
 
 from .coco_export import export_coco
 from .problems import Problem, Problems
-from .readers.coco import CocoDataset, read_coco
+from .readers import (
+    CocoDataset,
+    read_coco,
+    read_coco_counts,
+    read_crowdhuman,
+    read_dialogues,
+    read_fsc147,
+    read_llava,
+    read_lvis,
+    read_mask_folder,
+    read_objects365,
+    read_odinw,
+    read_reason_seg,
+    read_refcoco,
+    read_regions,
+    read_semantic_folder,
+    read_table,
+)
 from .records import Records
 from .scenes import (
     KEYPOINT_NAMES,
@@ -10,6 +27,8 @@ from .scenes import (
     SceneDataset,
     attribution,
     draw_scene,
+    read_scene_counts,
+    read_scene_expressions,
     read_scenes,
     scene_names,
 )
@@ -32,6 +51,22 @@ __all__ = [
     "draw_scene",
     "export_coco",
     "read_coco",
+    "read_coco_counts",
+    "read_crowdhuman",
+    "read_dialogues",
+    "read_fsc147",
+    "read_llava",
+    "read_lvis",
+    "read_mask_folder",
+    "read_objects365",
+    "read_odinw",
+    "read_reason_seg",
+    "read_refcoco",
+    "read_regions",
+    "read_scene_counts",
+    "read_scene_expressions",
     "read_scenes",
+    "read_semantic_folder",
+    "read_table",
     "scene_names",
 ]

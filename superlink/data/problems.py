@@ -25,6 +25,8 @@ class Problem:
     """Which one, as `annotation 17`."""
     reason: str
     """What is wrong with it; the same words for the same kind of thing."""
+    harmless: bool = False
+    """Whether nothing is lost with it, as with a box that has no area."""
 
     def __str__(self) -> str:
         return f"{self.item} in {self.file}: {self.reason}"
@@ -61,7 +63,7 @@ class Problems:
         Raises:
             InputError: The policy is `error`, and the item is not harmless.
         """
-        problem = Problem(str(file), item, reason)
+        problem = Problem(str(file), item, reason, harmless)
         if self.policy == "error" and not harmless:
             raise InputError(
                 f"{problem}. Repair it, or leave such items out with the reader's option "

@@ -1,18 +1,28 @@
 """How replies are measured."""
 
-from .card import ResultCard
+from .cards import ResultCard
+from .counting import CountingEvaluator
 from .detection import DetectionEvaluator
 from .evaluator import Evaluator, Row
+from .grounding import GroundingEvaluator
 from .processes import Processes, started_processes
 from .runner import Evaluation, evaluate, question
+from .salience import SalienceEvaluator
+from .samples import TaskSamples
+from .semantic import SemanticEvaluator
 
 __all__ = [
+    "CountingEvaluator",
     "DetectionEvaluator",
     "Evaluation",
     "Evaluator",
+    "GroundingEvaluator",
     "Processes",
     "ResultCard",
     "Row",
+    "SalienceEvaluator",
+    "SemanticEvaluator",
+    "TaskSamples",
     "evaluate",
     "question",
     "started_processes",

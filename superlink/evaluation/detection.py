@@ -1,20 +1,36 @@
-"""Detection through a conversation: average precision of the boxes, and whether the routes fit."""
+"""Detection through a conversation: average precision of boxes and masks, and whether the routes
+fit."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
-from torch import Tensor
+import numpy as np
 
-from ..errors import InputError
-from ..interfaces import InstancePrediction, Reply, Sample
-from .average_precision import BoxRecord, average_precision
+from ..interfaces import Reply, Sample
 from .evaluator import Evaluator, Row
-from .routing import RoutingScore, normalize_phrase
+from .instances import annotated_instances, boxes_by_name, found_instances, instance_row
+from .metrics.average_precision import Kind, average_precision, mean_over_sets
+from .metrics.crowd import CrowdImage, crowd_metrics
+from .metrics.matching import CategoryMatcher, load_synonyms
+from .metrics.overlap import matched_f1
+from .routing import (
+    AskedNames,
+    instance_predictions,
+    known_names,
+    needed_targets,
+    resolve_phrases,
+    routing_score,
+    word_remarks,
+)
 
 __all__ = ["DetectionEvaluator"]
 
-_Box = tuple[str, list[float], float]
+_SURE = 0.3
+"""The score from which on the quality of one reply counts an instance."""
+_PERSON = CategoryMatcher(("person",))
+_NONE: tuple[list[list[float]], list[float]] = ([], [])
 
 
 class DetectionEvaluator(Evaluator):
@@ -22,60 +38,122 @@ class DetectionEvaluator(Evaluator):
 
     The phrase of a route says which class its instances belong to. Classes that the LLM did not
     route count as missed. A phrase that is no annotated class leaves the AP as it is, for AP is a
-    mean over annotated classes, and lowers the precision of routing.
+    mean over annotated classes, and lowers the precision of routing. Where targets name their
+    `dataset`, each set is measured alone, and AP and AR are means over the sets.
+
+    Args:
+        crowd: Whether to measure the class `person` as CrowdHuman does, too.
+        synonyms: Class to other words for it, or a JSON or YAML file of such.
+
+    Raises:
+        InputError: The file of synonyms cannot be read.
+        ConfigError: Synonyms are no mapping of names to lists of words.
     """
 
+    def __init__(
+        self,
+        *,
+        crowd: bool = False,
+        synonyms: Mapping[str, Sequence[str]] | str | Path | None = None,
+    ) -> None:
+        self.crowd = crowd
+        self.synonyms = load_synonyms(synonyms)
+
     def measure(self, sample: Sample, reply: Reply) -> Row:
-        """Boxes with their classes, and the phrases that were routed.
+        """Instances with their classes, and the phrases that were routed.
 
         Raises:
             InputError: The sample has no target with `bboxes`, `labels` and `names`.
         """
-        targets = [target for target in sample.targets if target is not None]
-        needed = {"bboxes", "labels", "names"}
-        if not targets or any(not needed <= target.keys() for target in targets):
-            raise InputError(
-                f"Detection is measured against targets with {sorted(needed)}. Received: "
-                f"{[sorted(target) for target in targets]} in sample {sample.key!r}"
-            )
-        truths: list[_Box] = []
-        predictions: list[_Box] = []
-        for target in targets:
-            phrases = [target["names"][label] for label in target["labels"].tolist()]
-            truths += _boxes(phrases, target["bboxes"], [1.0] * len(phrases))
-        for prediction in reply.predictions:
-            if isinstance(prediction, InstancePrediction):
-                phrases = [prediction.phrases[label] for label in prediction.labels.tolist()]
-                predictions += _boxes(phrases, prediction.bboxes, prediction.scores.tolist())
-        return {
-            "truths": truths,
-            "predictions": predictions,
-            "routed": [route.phrase for route in reply.routes],
-            "expected": [name for target in targets for name in target["names"]],
-        }
+        targets = needed_targets(sample, ("bboxes", "labels", "names"), "Detection")
+        names = AskedNames(targets, self.synonyms)
+        row = instance_row(targets, instance_predictions(reply), names)
+        sets = {"dataset": targets[-1]["dataset"]} if targets[-1].get("dataset") else {}
+        return {**names.row(reply), **row, **sets}
 
     def summarize(self, rows: Sequence[Row]) -> dict[str, float]:
-        """`box_AP`, `box_AP50`, `box_AP75`, `list_exact`, `routing_recall`, `routing_precision`.
+        """The metrics of `average_precision` for boxes, and for masks where targets and instances
+        have them; those of `crowd_metrics` where they are wanted; those of `RoutingScore`.
 
         Raises:
-            InputError: No sample has an annotated box.
+            InputError: No sample has an annotated object.
             MissingDependencyError: pycocotools is not installed.
         """
-        routing = RoutingScore()
-        for row in rows:
-            routing.update(row["routed"], row["expected"])
-        truths, predictions = (
-            list(_records(rows, section)) for section in ("truths", "predictions")
-        )
-        return {**average_precision(truths, predictions, len(rows)), **routing.compute()}
+        known = known_names(rows, self.synonyms)
+        sets = _by_set(rows)
+        full = {name: part for name, part in sets.items() if _any_truth(part)} or {"": [*rows]}
+        found = {name: _precision(part, known) for name, part in full.items()}
+        metrics = found[""] if set(found) == {""} else mean_over_sets(found)
+        if self.crowd:
+            metrics |= crowd_metrics([_crowd_image(row, known) for row in rows])
+        return {**metrics, **routing_score(rows, known).compute()}
+
+    def quality(self, row: Row) -> float:
+        """The mean over the annotated classes of 2 TP / (2 TP + FP + FN), at an IoU of 0.5, of
+        boxes with a score of at least 0.3."""
+        truths = boxes_by_name(row["truths"], row["expected"])
+        ignored = boxes_by_name(row["ignored"], row["expected"])
+        asked = [category for _, category, _ in row["phrases"]]
+        found = boxes_by_name(row["found"], asked, _SURE)
+        if not truths:
+            return float(not found)
+        scores = [
+            matched_f1(boxes, ignored.get(name, _NONE)[0], found.get(name, _NONE)[0])
+            for name, (boxes, _) in truths.items()
+        ]
+        return float(np.mean(scores))
+
+    def remarks(self, rows: Sequence[Row]) -> tuple[str, ...]:
+        """Which sets AP is a mean of, which phrases no class has, and which names came twice."""
+        sets = {name: part for name, part in _by_set(rows).items() if name}
+        full = [name for name, part in sets.items() if _any_truth(part)]
+        lines = [f"AP and AR are means over {len(full)} sets: {', '.join(full)}."] if sets else []
+        if bare := [name for name in sets if name not in full]:
+            lines.append(
+                f"Sets left out, as none of their objects is annotated: {', '.join(bare)}."
+            )
+        return (*lines, *word_remarks(routing_score(rows, known_names(rows, self.synonyms))))
 
 
-def _boxes(phrases: Sequence[str], bboxes: Tensor, scores: Sequence[float]) -> Iterator[_Box]:
-    for phrase, bbox, score in zip(phrases, bboxes.tolist(), scores, strict=True):
-        yield normalize_phrase(phrase), bbox, score
+def _by_set(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    sets: dict[str, list[Row]] = {}
+    for row in rows:
+        sets.setdefault(row.get("dataset", ""), []).append(row)
+    return sets
 
 
-def _records(rows: Sequence[Row], section: str) -> Iterator[BoxRecord]:
-    for image, row in enumerate(rows):
-        for category, (x1, y1, x2, y2), score in row[section]:
-            yield BoxRecord(image, category, (x1, y1, x2, y2), score)
+def _any_truth(rows: Sequence[Row]) -> bool:
+    return any(row["truths"]["labels"] for row in rows)
+
+
+def _precision(rows: Sequence[Row], known: CategoryMatcher) -> dict[str, float]:
+    columns = [row[section] for row in rows for section in ("truths", "found")]
+    masked = all("masks" in part for part in columns if part["labels"])
+    kinds: tuple[Kind, ...] = ("box", "mask") if masked else ("box",)
+    truths = list(annotated_instances(rows))
+    found = list(found_instances(rows, [_categories(row, known) for row in rows]))
+    metrics: dict[str, float] = {}
+    for kind in kinds:
+        # A crowd that has a box alone cannot be compared with masks.
+        kept = [item for item in truths if kind == "box" or item.mask is not None]
+        metrics |= average_precision(kept, found, len(rows), kind)
+    return metrics
+
+
+def _categories(row: Row, known: CategoryMatcher) -> list[str | None]:
+    return [category for _, category, _ in resolve_phrases(row, known)]
+
+
+def _crowd_image(row: Row, known: CategoryMatcher) -> CrowdImage:
+    expected, found = (
+        [None if name is None else _PERSON.match(name).category for name in names]
+        for names in (row["expected"], _categories(row, known))
+    )
+    boxes, scores = boxes_by_name(row["found"], found).get("person", _NONE)
+    return CrowdImage(
+        truths=boxes_by_name(row["truths"], expected).get("person", _NONE)[0],
+        ignored=boxes_by_name(row["ignored"], expected).get("person", _NONE)[0],
+        bboxes=boxes,
+        scores=scores,
+        size=row.get("size"),
+    )

@@ -17,6 +17,8 @@ class Processes:
 
     rank: int = 0
     """Which one this is, from 0."""
+    local_rank: int = 0
+    """Which one on its machine: the number of its GPU."""
     count: int = 1
     """How many there are."""
     wait: Callable[[], None] = lambda: None
@@ -39,4 +41,9 @@ def started_processes() -> Processes:
             "Run: pip install 'superlink[eval]'"
         ) from error
     state = PartialState()
-    return Processes(state.process_index, state.num_processes, state.wait_for_everyone)
+    return Processes(
+        state.process_index,
+        state.local_process_index,
+        state.num_processes,
+        state.wait_for_everyone,
+    )

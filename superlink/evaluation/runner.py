@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -15,6 +15,7 @@ from ..errors import ConfigError, InputError
 from ..interfaces import Reply, Sample
 from .evaluator import Evaluator, Row
 from .processes import Processes
+from .samples import ReadSample, read_batches
 from .store import RowStore
 
 __all__ = ["Answering", "Evaluation", "evaluate", "question"]
@@ -61,6 +62,7 @@ def evaluate(
     max_new_tokens: int = 256,
     progress: bool = True,
     broken: Literal["error", "skip"] = "error",
+    workers: int = 0,
     folder: Path | None = None,
     identity: Mapping[str, Any] | None = None,
     processes: Processes | None = None,
@@ -80,6 +82,7 @@ def evaluate(
         max_new_tokens: Tokens that the LLM may write in an answer.
         progress: Whether to show a bar.
         broken: Whether a sample that cannot be made raises, or is left out and counted.
+        workers: Processes that read samples ahead.
         folder: Where to keep what is done, so that an evaluation that was stopped goes on; several
             processes need one. It is the caller's to remove.
         identity: What else the replies depend on, in JSON types, for instance the model's path:
@@ -106,11 +109,10 @@ def evaluate(
     }
     store = RowStore(folder, settings, processes) if folder is not None else None
     kept: list[Row] = []
-    todo: Iterable[int] = store.left(num_batches) if store else range(num_batches)
+    todo = store.left(num_batches) if store else list(range(num_batches))
+    read = read_batches(samples, batch_size, todo, workers)
     for index in _with_bar(todo, routing) if progress and processes.rank == 0 else todo:
-        chosen = range(index * batch_size, min((index + 1) * batch_size, len(samples)))
-        found = dict(_read(samples, chosen, skip=broken == "skip"))
-        rows = _measure(model, found, evaluator, routing, max_new_tokens)
+        rows = _measure(model, next(read), evaluator, routing, max_new_tokens, broken == "skip")
         if store:
             store.add(index, rows)
         else:
@@ -141,31 +143,21 @@ def _with_bar(batches: Iterable[int], routing: Routing) -> Iterable[int]:
     return track(batches, f"evaluating, {routing} routing", console=Console(stderr=True))
 
 
-def _read(
-    samples: Sequence[Sample], indices: Iterable[int], *, skip: bool
-) -> Iterator[tuple[int, Sample | str]]:
-    """Samples by index, and the reason in the place of one that cannot be made."""
-    for index in indices:
-        try:
-            yield index, samples[index]
-        except InputError as error:
-            if not skip:
-                raise
-            yield index, str(error)
-
-
 def _measure(
     model: Answering,
-    found: Mapping[int, Sample | str],
+    batch: Sequence[ReadSample],
     evaluator: Evaluator,
     routing: Routing,
     max_new_tokens: int,
+    skip: bool,
 ) -> list[Row]:
-    whole = [sample for sample in found.values() if isinstance(sample, Sample)]
+    whole = [sample for sample in batch if isinstance(sample, Sample)]
+    if len(whole) < len(batch) and not skip:
+        raise InputError(next(reason for reason in batch if isinstance(reason, str)))
     asked = whole if routing == "forced" else [question(sample) for sample in whole]
     replies = iter(model.answer(asked, routing, max_new_tokens=max_new_tokens) if asked else ())
     rows: list[Row] = []
-    for sample in found.values():
+    for sample in batch:
         if isinstance(sample, str):
             rows.append({_BROKEN: sample})
         else:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from ..errors import InputError
 from .evaluator import Row
@@ -46,7 +45,8 @@ class RowStore:
         self._done = self._read()
         # Nobody writes before all have read: the processes must agree on what is left to do.
         processes.wait()
-        self._file: IO[str] | None = None
+        # A name of its own for each start: nobody appends to a line that a kill cut short.
+        self._path = folder / f"rows-{uuid.uuid4().hex}.jsonl"
 
     def left(self, num_batches: int) -> list[int]:
         """The batches that this process has to do."""
@@ -55,18 +55,12 @@ class RowStore:
 
     def add(self, batch: int, rows: Sequence[Row]) -> None:
         """Keep the rows of a batch."""
-        if self._file is None:
-            path = self.folder / f"rows-{uuid.uuid4().hex}.jsonl"
-            self._file = path.open("x", encoding="utf-8")
-        self._file.write(json.dumps({"batch": batch, "rows": list(rows)}) + "\n")
-        self._file.flush()
+        line = json.dumps({"batch": batch, "rows": list(rows)}) + "\n"
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(line)
 
     def gather(self, num_batches: int) -> list[Row]:
         """Wait for all processes; then the rows of all batches in their order."""
-        if self._file is not None:
-            os.fsync(self._file.fileno())
-            self._file.close()
-            self._file = None
         self._processes.wait()
         done = self._read()
         if missing := [index for index in range(num_batches) if index not in done]:

@@ -1,5 +1,21 @@
 """Tasks: how annotated data becomes conversations, and how replies are measured."""
 
-from .specs import CLASS_LIST, DETECTION
+from .specs import (
+    CLASS_LIST,
+    COUNTING,
+    DETECTION,
+    DIALOGUE,
+    GROUNDING,
+    SALIENT_OBJECT,
+    SEMANTIC_SEGMENTATION,
+)
 
-__all__ = ["CLASS_LIST", "DETECTION"]
+__all__ = [
+    "CLASS_LIST",
+    "COUNTING",
+    "DETECTION",
+    "DIALOGUE",
+    "GROUNDING",
+    "SALIENT_OBJECT",
+    "SEMANTIC_SEGMENTATION",
+]

@@ -6,18 +6,17 @@ The order of the reply is the order of the question, and the index of a class in
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor
 
 from ..data.scenes import scene_names
-from ..data.schema import AnnotatedImage, AnnotatedObject
+from ..data.schema import AnnotatedImage
 from ..errors import InputError
 from ..interfaces import IMAGE, Message, Sample
-from .phrasing import choose_template
+from .phrasing import AbsentClasses, check_token, choose_names, choose_template, class_answer
+from .targets import ignored_target, object_target
 
 __all__ = [
     "class_list_conversation",
@@ -28,7 +27,6 @@ __all__ = [
 ]
 
 _TASK = "detection"
-_NUM_NEGATIVES_IN_EVALUATION = 3
 
 
 def detection_conversation(
@@ -40,10 +38,13 @@ def detection_conversation(
     open_questions: float = 0.2,
     variety: float = 0.3,
     answer_variety: float = 0.05,
+    absent_classes: AbsentClasses = 3,
+    token: str = "[DET]",
+    masks: bool | None = None,
 ) -> Sample:
     """Ask for the classes of an image, some absent ones among them, and answer with their boxes.
 
-    Evaluation asks for all present and three absent classes by the first template.
+    Evaluation asks by the first template for all present and a few absent classes.
 
     Args:
         record: The annotated image.
@@ -55,26 +56,70 @@ def detection_conversation(
         variety: Share of training questions in free wording. The others are short and regular:
             learning to copy the list is what costs a small LLM its time.
         answer_variety: Share of training answers with words around the list.
+        absent_classes: In evaluation, so many absent classes are asked for beside the present
+            ones. `all` asks for every category of the record in their order, as COCO measures.
+        token: The routing token behind each class.
+        masks: Whether the data set has masks; None: each record tells. True matters for images
+            without objects, whose mask is then known to be empty.
     """
+    check_token(token)
     present = sorted({item.name for item in record.objects})
     open_question = training and bool(present) and rng.random() < open_questions
     if open_question:
         names = present
     else:
-        num_negatives = rng.randint(0, max_negatives) if training else _NUM_NEGATIVES_IN_EVALUATION
-        names = _asked_names(record, present, num_negatives, rng)
+        num_absent = rng.randint(0, max_negatives) if training else absent_classes
+        names = choose_names(record, num_absent, rng)
     varied = training and rng.random() < variety
     varied_answer = training and rng.random() < answer_variety
     question = choose_template(_TASK, "open" if open_question else "find", rng, varied=varied)
+    answer = class_answer(_TASK, names, token, rng, varied=varied_answer)
+    image = record.open()
+    size = (image.height, image.width)
     return Sample(
         messages=(
             Message("user", (IMAGE, question.format(classes=", ".join(names)))),
-            Message("assistant", _answer(names, rng, varied=varied_answer)),
+            Message("assistant", answer),
         ),
-        images=(record.open(),),
-        targets=(detection_target(record.objects, names),),
+        images=(image,),
+        targets=(detection_target(record, names, size, masks=masks),),
         key=record.key,
     )
+
+
+def detection_target(
+    record: AnnotatedImage,
+    names: Sequence[str],
+    size: tuple[int, int],
+    *,
+    masks: bool | None = None,
+) -> dict[str, Any]:
+    """The target of a call whose routes bear `names`.
+
+    Args:
+        record: The annotated image; all classes of its objects must be among `names`.
+        names: What is asked for.
+        size: Height and width of the image.
+        masks: Whether the data set has masks. None: it has where each object, or in their absence
+            each ignored region, has one.
+
+    Returns:
+        See `object_target`; what is to be ignored of the asked classes, see `ignored_target`;
+        `dataset`, `synonyms` by name, and `void` (H, W), where the record knows them.
+    """
+    ignored = [item for item in record.ignored if item.name in names]
+    if masks is None and not record.objects and ignored:
+        masks = all(item.mask is not None for item in ignored)
+    labels = [names.index(item.name) for item in record.objects]
+    target = object_target(record.objects, names, labels, size=size, masks=masks)
+    target |= ignored_target(ignored, [names.index(item.name) for item in ignored], masks=masks)
+    if record.dataset:
+        target["dataset"] = record.dataset
+    if synonyms := {name: record.synonyms[name] for name in names if name in record.synonyms}:
+        target["synonyms"] = synonyms
+    if record.void is not None:
+        target["void"] = torch.from_numpy(record.void)
+    return target
 
 
 def text_only_conversation(
@@ -93,7 +138,7 @@ def text_only_conversation(
     return Sample(
         messages=(
             Message("user", question.format(classes=", ".join(asked))),
-            Message("assistant", _answer(asked, rng, varied=False)),
+            Message("assistant", class_answer(_TASK, asked, "[DET]", rng, varied=False)),
         )
     )
 
@@ -108,60 +153,3 @@ def class_list_conversation(
 def read_names(names: Sequence[str] = ()) -> list[tuple[str, ...]]:
     """One record: `names`, or the classes of the built-in scenes."""
     return [tuple(names or scene_names())]
-
-
-def detection_target(objects: Sequence[AnnotatedObject], names: Sequence[str]) -> dict[str, Any]:
-    """The target of a call whose routes bear `names`.
-
-    Returns:
-        `bboxes` (N, 4), `labels` (N,) indices into `names`, `names`; `masks` (N, H, W) where every
-        object has one; `keypoints` (N, K, 2) and `keypoints_visible` (N, K) where any object has
-        them, with zeros for the others.
-    """
-    target: dict[str, Any] = {
-        "bboxes": torch.tensor([item.bbox for item in objects]).reshape(-1, 4).float(),
-        "labels": torch.tensor([names.index(item.name) for item in objects], dtype=torch.long),
-        "names": tuple(names),
-    }
-    masks = [item.mask for item in objects if item.mask is not None]
-    if masks and len(masks) == len(objects):
-        target["masks"] = torch.from_numpy(np.stack(masks))
-    return {**target, **_keypoints(objects)}
-
-
-def _asked_names(
-    record: AnnotatedImage, present: Sequence[str], num_negatives: int, rng: random.Random
-) -> list[str]:
-    absent = [name for name in record.categories if name not in present]
-    # Something must be asked for, also where the image shows nothing.
-    num_negatives = min(len(absent), max(num_negatives, 0 if present else 1))
-    names = [*present, *rng.sample(absent, num_negatives)]
-    if not names:
-        raise InputError(
-            "A detection question needs a class to ask for. "
-            f"Received: no categories in {record.source}"
-        )
-    rng.shuffle(names)
-    return names
-
-
-def _answer(names: Sequence[str], rng: random.Random, *, varied: bool) -> str:
-    routes = ", ".join(f"<p>{name}</p>[DET]" for name in names)
-    return choose_template(_TASK, "answer", rng, varied=varied).format(routes=routes)
-
-
-def _keypoints(objects: Sequence[AnnotatedObject]) -> Mapping[str, Tensor]:
-    """Keypoints of all objects in one tensor, zeros where an object has none."""
-    known = {i: item.keypoints for i, item in enumerate(objects) if item.keypoints is not None}
-    counts = {len(points) for points in known.values()}
-    if not known:
-        return {}
-    if len(counts) > 1:
-        raise InputError(
-            "Objects of one image must have the same keypoints. "
-            f"Received: {sorted(counts)} keypoints"
-        )
-    points = torch.zeros(len(objects), counts.pop(), 3)
-    for index, value in known.items():
-        points[index] = torch.from_numpy(value)
-    return {"keypoints": points[..., :2], "keypoints_visible": points[..., 2]}

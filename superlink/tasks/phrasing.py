@@ -1,16 +1,30 @@
-"""Question and answer templates, kept as JSON files beside the code."""
+"""How questions and answers are worded: templates as JSON beside the code, and lists of classes."""
 
 from __future__ import annotations
 
 import json
 import random
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
+from typing import Literal
 
-__all__ = ["choose_template", "load_templates"]
+from ..data.schema import AnnotatedImage
+from ..errors import ConfigError, InputError
+
+__all__ = [
+    "AbsentClasses",
+    "check_token",
+    "choose_names",
+    "choose_template",
+    "class_answer",
+    "load_templates",
+]
 
 Templates = Mapping[str, Mapping[str, tuple[str, ...]]]
+AbsentClasses = int | Literal["all"]
+"""How many classes that an image does not show are asked for beside those that it shows."""
 
 
 @cache
@@ -27,3 +41,65 @@ def choose_template(task: str, purpose: str, rng: random.Random, *, varied: bool
     """The first plain template, or any of the varied ones."""
     groups = load_templates(task)[purpose]
     return rng.choice(groups["varied"]) if varied else groups["plain"][0]
+
+
+def check_token(token: str) -> None:
+    """Raise where the routing token of an answer could not be one."""
+    if not re.fullmatch(r"\[[A-Z0-9_]+\]", str(token)):
+        raise ConfigError(
+            "A routing token is capitals, digits and underscores in brackets: [DET]. "
+            f"Received: token={token!r}"
+        )
+
+
+def choose_names(
+    record: AnnotatedImage, num_absent: AbsentClasses, rng: random.Random
+) -> list[str]:
+    """The classes to ask for: all present ones, and some that are known to be absent.
+
+    Args:
+        record: What is asked about.
+        num_absent: So many absent classes, in an order that is drawn; where the image shows
+            nothing, at least one. `all` gives every category in the order of the record, and then
+            those of which it has nothing but ignored regions.
+        rng: Where the draws come from.
+
+    Raises:
+        ConfigError: `num_absent` is neither a number from 0 on nor `all`.
+        InputError: There is no class to ask for.
+    """
+    if num_absent != "all" and (not isinstance(num_absent, int) or num_absent < 0):
+        raise ConfigError(
+            "Absent classes are a number from 0 on, or 'all'. "
+            f"Received: absent_classes={num_absent!r}"
+        )
+    if num_absent == "all":
+        names = list(dict.fromkeys([*record.categories, *(item.name for item in record.ignored)]))
+    else:
+        names = _present_and_absent(record, num_absent, rng)
+    if not names:
+        raise InputError(
+            "A question needs a class to ask for. "
+            f"Received: no category that is known to be here or absent in {record.source}"
+        )
+    return names
+
+
+def class_answer(
+    task: str, names: Sequence[str], token: str, rng: random.Random, *, varied: bool
+) -> str:
+    """The answer that puts `token` behind each name."""
+    routes = ", ".join(f"<p>{name}</p>{token}" for name in names)
+    return choose_template(task, "answer", rng, varied=varied).format(routes=routes)
+
+
+def _present_and_absent(record: AnnotatedImage, num_absent: int, rng: random.Random) -> list[str]:
+    present = sorted({item.name for item in record.objects})
+    # Where a class is ignored somewhere, it is not known to be absent.
+    unsure = {item.name for item in record.ignored}.union(present)
+    absent = [name for name in record.categories if name not in unsure]
+    num_absent = min(len(absent), max(num_absent, 0 if present else 1))
+    names = [*present, *rng.sample(absent, num_absent)]
+    rng.shuffle(names)
+    # An image of crowds alone still has to be asked something.
+    return names or sorted(unsure)

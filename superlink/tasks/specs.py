@@ -4,16 +4,80 @@ from __future__ import annotations
 
 from ..interfaces import TaskSpec
 
-__all__ = ["CLASS_LIST", "DETECTION"]
+__all__ = [
+    "CLASS_LIST",
+    "COUNTING",
+    "DETECTION",
+    "DIALOGUE",
+    "GROUNDING",
+    "SALIENT_OBJECT",
+    "SEMANTIC_SEGMENTATION",
+]
+
+_READERS = "superlink.data.readers"
 
 DETECTION = TaskSpec(
     "detection",
     conversation="superlink.tasks.detection:detection_conversation",
     readers={
-        "coco": "superlink.data.readers.coco:read_coco",
+        "coco": f"{_READERS}.coco:read_coco",
+        "crowdhuman": f"{_READERS}.crowdhuman:read_crowdhuman",
+        "lvis": f"{_READERS}.lvis:read_lvis",
+        "objects365": f"{_READERS}.objects365:read_objects365",
+        "odinw": f"{_READERS}.odinw:read_odinw",
         "scenes": "superlink.data.scenes:read_scenes",
+        "table": f"{_READERS}.tables:read_table",
     },
     evaluator="superlink.evaluation.detection:DetectionEvaluator",
+)
+
+GROUNDING = TaskSpec(
+    "grounding",
+    conversation="superlink.tasks.grounding:grounding_conversation",
+    readers={
+        "reason_seg": f"{_READERS}.reason_seg:read_reason_seg",
+        "refcoco": f"{_READERS}.refcoco:read_refcoco",
+        "scenes": "superlink.data.scenes:read_scene_expressions",
+        "visual_genome": f"{_READERS}.visual_genome:read_regions",
+    },
+    evaluator="superlink.evaluation.grounding:GroundingEvaluator",
+)
+
+SEMANTIC_SEGMENTATION = TaskSpec(
+    "semantic_segmentation",
+    conversation="superlink.tasks.semantic:semantic_conversation",
+    readers={
+        "ade20k": f"{_READERS}.semantic_folder:read_semantic_folder",
+        "semantic_folder": f"{_READERS}.semantic_folder:read_semantic_folder",
+    },
+    evaluator="superlink.evaluation.semantic:SemanticEvaluator",
+)
+
+SALIENT_OBJECT = TaskSpec(
+    "salient_object",
+    conversation="superlink.tasks.salience:salience_conversation",
+    readers={"mask_folder": f"{_READERS}.mask_folder:read_mask_folder"},
+    evaluator="superlink.evaluation.salience:SalienceEvaluator",
+)
+
+COUNTING = TaskSpec(
+    "counting",
+    conversation="superlink.tasks.counting:counting_conversation",
+    readers={
+        "coco": f"{_READERS}.counts:read_coco_counts",
+        "fsc147": f"{_READERS}.fsc147:read_fsc147",
+        "scenes": "superlink.data.scenes:read_scene_counts",
+    },
+    evaluator="superlink.evaluation.counting:CountingEvaluator",
+)
+
+DIALOGUE = TaskSpec(
+    "dialogue",
+    conversation="superlink.tasks.dialogue:dialogue_conversation",
+    readers={
+        "llava": f"{_READERS}.llava:read_llava",
+        "table": f"{_READERS}.tables:read_dialogues",
+    },
 )
 
 CLASS_LIST = TaskSpec(

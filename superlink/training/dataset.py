@@ -17,7 +17,7 @@ from ..registry import Registry, load_object
 from ..registry.suggestions import suggest
 from .recipe import DataChoice
 
-__all__ = ["StageDataset", "open_data"]
+__all__ = ["StageDataset", "load_reader", "open_data"]
 
 Conversation = Callable[..., Sample]
 
@@ -67,14 +67,21 @@ class StageDataset(Dataset[Sample]):
 def open_data(choice: DataChoice, registry: Registry) -> tuple[Sequence[Any], Conversation]:
     """Read the records of a data set, and take the conversation factory of its task."""
     spec = registry.task(choice.task)
-    reader = load_object(_reader_path(choice, spec), f"task {choice.task!r}")
+    reader = load_reader(choice, registry)
     conversation = registry.load("task", choice.task, spec.conversation)
     _check_options(reader, (), choice.options, f"The reader {choice.format!r} of {choice.task!r}")
     _check_options(
         conversation, (None,) * 3, choice.conversation, f"The conversation of {choice.task!r}"
     )
-    records: Sequence[Any] = reader(**choice.options)
+    records = reader(**choice.options)
     return records, functools.partial(conversation, **choice.conversation)
+
+
+def load_reader(choice: DataChoice, registry: Registry) -> Callable[..., Sequence[Any]]:
+    """Import the reader of a data set."""
+    path = _reader_path(choice, registry.task(choice.task))
+    reader: Callable[..., Sequence[Any]] = load_object(path, f"task {choice.task!r}")
+    return reader
 
 
 def _check_options(

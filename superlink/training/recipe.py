@@ -71,6 +71,8 @@ class Stage(BaseModel):
     """True keeps the decoders' gradient from the queries and the LLM."""
     ema: float | None = Field(default=None, gt=0, lt=1)
     """Decay of the moving average of the weights, which is what the stage hands on."""
+    num_workers: int = Field(default=0, ge=0)
+    """Processes that read and prepare batches ahead; the batches are the same for any number."""
     save_steps: int | None = Field(default=None, ge=1)
     """A checkpoint every so many steps; None writes none before the end of the stage."""
 

@@ -207,7 +207,7 @@ def stage_arguments(stage: Stage, folder: Path, seed: int) -> TrainingArguments:
         remove_unused_columns=False,
         disable_tqdm=True,
         label_names=["labels"],
-        dataloader_num_workers=0,
+        dataloader_num_workers=stage.num_workers,
         dataloader_pin_memory=False,
         use_cpu=not torch.cuda.is_available(),
     )

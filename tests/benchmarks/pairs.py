@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from superlink.evaluation.card import hardware, versions
+from superlink.evaluation.cards.surroundings import hardware, versions
 
 __all__ = ["MIN_PAIRS", "Ratio", "Report", "arguments", "median_interval", "ratio", "take_turns"]
 

@@ -36,7 +36,7 @@ def test_table_of_one_routing(tiny_demo_model):
     [
         (("--task", "detecton", "--data", "scenes"), "detecton"),
         (("--task", "class_list", "--data", "names"), "has no evaluator"),
-        (("--task", "detection", "--data", "voc:x.json"), "reads ['coco', 'scenes']"),
+        (("--task", "detection", "--data", "voc:x.json"), "reads ['coco', 'crowdhuman'"),
         (("--task", "detection", "--data", "coco:missing.json"), "images"),
         (("--task", "detection", "--data", "scenes", "--option", "x"), "Expected --option KEY"),
         (("--task", "detection", "--data", "scenes", "--option", "num_scene=3"), "num_scene"),

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from superlink.data import AnnotatedImage, AnnotatedObject, SceneDataset
-from superlink.errors import InputError
+from superlink.errors import ConfigError, InputError
 from superlink.interfaces import IMAGE
 from superlink.tasks import DETECTION
 from superlink.tasks.detection import detection_conversation, text_only_conversation
@@ -169,3 +169,57 @@ def test_declaration_names_what_exists():
     for path in (DETECTION.conversation, DETECTION.evaluator, *DETECTION.readers.values()):
         module, _, name = path.partition(":")
         assert callable(getattr(__import__(module, fromlist=[name]), name))
+
+
+def _names(record, seed=0, **options):
+    sample = detection_conversation(record, random.Random(seed), False, **options)
+    return sample.targets[0]["names"]
+
+
+@pytest.mark.parametrize(("absent", "number"), [(0, 1), (1, 2), (5, 6), (99, 7)])
+def test_evaluation_asks_for_as_many_absent_classes_as_it_is_told(absent, number):
+    names = _names(_record("dog"), absent_classes=absent)
+    assert len(names) == number and "dog" in names
+
+
+def test_evaluation_asks_for_all_classes_in_their_order():
+    record = _record("fox", "dog")
+    assert _names(record, absent_classes="all") == CATEGORIES
+    assert _names(record, 5, absent_classes="all") == CATEGORIES
+
+
+def test_absent_classes_do_not_change_training():
+    one, other = (
+        detection_conversation(_record("dog"), random.Random(0), True, absent_classes=absent)
+        for absent in (0, "all")
+    )
+    assert one.messages == other.messages
+
+
+@pytest.mark.parametrize("absent", ["some", -1, None])
+def test_unknown_absent_classes_are_refused(absent):
+    with pytest.raises(ConfigError, match="'all'"):
+        _names(_record("dog"), absent_classes=absent)
+
+
+def test_class_that_is_ignored_is_not_asked_for_as_absent():
+    crowd = (AnnotatedObject("cat", (0, 0, 2, 3)),)
+    objects = (AnnotatedObject("dog", (0, 0, 2, 3)),)
+    record = AnnotatedImage(Image.new("RGB", (16, 8)), objects, CATEGORIES, "one", ignored=crowd)
+    for seed in range(10):
+        assert "cat" not in _names(record, seed, absent_classes=99)
+    assert _names(record, absent_classes="all") == CATEGORIES
+
+
+@pytest.mark.parametrize("absent", [3, "all"])
+def test_image_of_crowds_alone_is_asked_for_them(absent):
+    crowd = (AnnotatedObject("person", (0, 0, 2, 3)),)
+    record = AnnotatedImage(Image.new("RGB", (16, 8)), (), (), "one", ignored=crowd)
+    assert _names(record, absent_classes=absent) == ("person",)
+
+
+def test_token_may_be_another_one():
+    sample = detection_conversation(_record("dog"), random.Random(0), False, token="[SEG]")
+    assert sample.messages[1].text.count("</p>[SEG]") == 4
+    with pytest.raises(ConfigError, match=r"\[DET\]"):
+        detection_conversation(_record("dog"), random.Random(0), False, token="DET")

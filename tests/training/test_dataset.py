@@ -96,7 +96,11 @@ def test_format_may_be_a_path_to_a_reader():
     ("changes", "error", "message"),
     [
         ({"task": "detecton"}, PluginError, "Did you mean 'detection'"),
-        ({"format": "cocoo"}, ConfigError, r"reads \['coco', 'scenes'\].*format='cocoo'"),
+        (
+            {"format": "cocoo"},
+            ConfigError,
+            r"reads \['coco', .*'scenes'.*format='cocoo'",
+        ),
         ({"format": "no_such_module:read"}, PluginError, "no_such_module"),
         ({"options": {"num_scene": 3}}, ConfigError, r"reader 'scenes'.*Did you mean 'num_scenes'"),
         ({"format": "coco"}, ConfigError, "reader 'coco'.*missing a required argument"),

@@ -179,6 +179,12 @@ def test_training_without_accelerate_names_the_cure(run, recipe, monkeypatch):
         run(recipe(steps=1))
 
 
+def test_workers_that_read_ahead_change_nothing(run, recipe, tmp_path):
+    run(recipe(steps=6), "alone")
+    run(recipe(steps=6, num_workers=2), "ahead")
+    assert_same_weights(tmp_path / "alone" / "model", tmp_path / "ahead" / "model")
+
+
 def test_same_seed_gives_the_same_weights_and_another_seed_others(run, recipe, tmp_path):
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
         run(recipe(steps=2, seed=seed), name)

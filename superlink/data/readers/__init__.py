@@ -1,1 +1,35 @@
 """Readers of the field's formats: files in, records out."""
+
+from .coco import CocoDataset, read_coco
+from .counts import read_coco_counts
+from .crowdhuman import read_crowdhuman
+from .fsc147 import read_fsc147
+from .llava import read_llava
+from .lvis import read_lvis
+from .mask_folder import read_mask_folder
+from .objects365 import read_objects365
+from .odinw import read_odinw
+from .reason_seg import read_reason_seg
+from .refcoco import read_refcoco
+from .semantic_folder import read_semantic_folder
+from .tables import read_dialogues, read_table
+from .visual_genome import read_regions
+
+__all__ = [
+    "CocoDataset",
+    "read_coco",
+    "read_coco_counts",
+    "read_crowdhuman",
+    "read_dialogues",
+    "read_fsc147",
+    "read_llava",
+    "read_lvis",
+    "read_mask_folder",
+    "read_objects365",
+    "read_odinw",
+    "read_reason_seg",
+    "read_refcoco",
+    "read_regions",
+    "read_semantic_folder",
+    "read_table",
+]

@@ -1,161 +1,282 @@
-"""Reading annotations in COCO's JSON form."""
+"""Reading annotations in COCO's JSON form.
+
+Numbers go into columns when a set is opened; masks stay text until their record is asked for.
+"""
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from itertools import chain
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, ClassVar
 
-import numpy as np
+import msgspec
 
 from ...errors import InputError
-from ...interfaces.images import open_image
-from ..coco_export import export_coco
-from ..rle import decode_segmentation
+from ...interfaces.images import MAX_PIXELS, open_image
+from ..problems import BrokenPolicy, Problems
+from ..records import Records
+from ..rle import decode_segmentation_json
 from ..schema import AnnotatedImage, AnnotatedObject
+from .coco_columns import CocoColumns
+from .coco_entries import (
+    CocoAnnotation,
+    CocoCategory,
+    CocoContent,
+    CocoImage,
+    Id,
+    Identity,
+    ObjectReference,
+    cut_box,
+    decode_keypoints,
+    keypoints_fault,
+)
+from .files import DECODE_ERRORS, present_files, read_items, read_json, refuse_empty
 
-__all__ = ["CocoDataset", "export_coco", "read_coco"]
-
-Record = Mapping[str, Any]
+__all__ = ["CocoDataset", "read_coco"]
 
 
-def read_coco(annotations: str | Path, images: str | Path, *, masks: bool = False) -> CocoDataset:
+def read_coco(
+    annotations: str | Path,
+    images: str | Path,
+    *,
+    masks: bool = False,
+    broken: BrokenPolicy = "error",
+) -> CocoDataset:
     """Read an `instances` or `person_keypoints` file of COCO.
 
-    Boxes become (x1, y1, x2, y2) and are cut at the image; crowds, and boxes thinner than a pixel,
-    are skipped. Images are opened, and masks decoded, when their record is asked for.
+    Boxes become (x1, y1, x2, y2) and are cut at the image; those without an area, or outside of
+    the image, are left out. Crowds are `ignored`. A class of which an image shows nothing but
+    crowds and boxes left out is not among its `categories`: it is neither present nor absent.
 
     Args:
         annotations: The JSON file.
         images: The folder that its file names are relative to.
-        masks: Whether to decode the segmentations; needs pycocotools.
+        masks: Whether to decode the segmentations; polygons need pycocotools.
+        broken: `error` raises at what is wrong with an image or an annotation; `skip` leaves it
+            out and counts it.
 
     Raises:
-        InputError: The file is missing, no JSON, or does not hold together.
+        InputError: A file is missing, broken, or does not hold together.
     """
-    path, folder = Path(annotations), Path(images)
-    if not folder.is_dir():
-        raise InputError(f"No such folder of images for {path.name}: {str(folder)!r}")
-    return CocoDataset(path, folder, masks=masks)
+    return CocoDataset(Path(annotations), Path(images), masks=masks, broken=broken)
 
 
-class CocoDataset(Sequence[AnnotatedImage]):
+class CocoDataset(Records[AnnotatedImage]):
     """The images of a COCO file, in its order; see `read_coco`."""
 
-    def __init__(self, path: Path, folder: Path, *, masks: bool) -> None:
-        content = _load(path)
-        self.path, self.folder, self.masks = path, folder, masks
-        self._images = _listed(path, content, "images", ("id", "file_name"))
-        categories = _listed(path, content, "categories", ("id", "name"))
-        self._names: dict[Any, str] = {entry["id"]: str(entry["name"]) for entry in categories}
-        self.categories = tuple(self._names.values())
-        if len(set(self.categories)) != len(categories):
-            raise _invalid(path, "two categories share an id or a name")
-        self._by_image: dict[Any, list[Record]] = {image["id"]: [] for image in self._images}
-        if len(self._by_image) != len(self._images):
-            raise _invalid(path, "two images share an id")
-        self._skipped: dict[Any, set[str]] = {image["id"]: set() for image in self._images}
-        keys = ("image_id", "category_id", "bbox")
-        for entry in _listed(path, content, "annotations", keys):
-            self._check(entry)
-            if entry.get("iscrowd") or min(entry["bbox"][2:]) < 1:
-                self._skipped[entry["image_id"]].add(self._names[entry["category_id"]])
-            else:
-                self._by_image[entry["image_id"]].append(entry)
+    what: ClassVar[str] = "COCO file"
+    """How errors call the file."""
+    image_type: ClassVar[type[CocoImage]] = CocoImage
+    """What an entry of `images` is decoded to."""
+    categories: tuple[str, ...]
+    """Every name of the file."""
+
+    def __init__(self, path: Path, folder: Path, *, masks: bool, broken: BrokenPolicy) -> None:
+        self.path, self.folder = path, folder
+        self.problems = Problems(broken)
+        self._files: list[str] = []
+        self._keys: list[str] = []
+        self._sizes: list[tuple[int, int] | None] = []
+        self._captions: dict[int, str] = {}
+        # Categories of some images: those that are known, where not all are; those of which an
+        # annotation was left out; and those of which it may show more than are annotated.
+        self._known: dict[int, tuple[int, ...]] = {}
+        self._unsure: dict[int, set[int]] = {}
+        self._incomplete: dict[int, tuple[int, ...]] = {}
+        content = read_json(path, CocoContent, self.what)
+        self._read_categories(content.categories)
+        self._read_images(content.images)
+        refuse_empty(len(self), path, self.problems)
+        self._columns = CocoColumns(masks=masks)
+        self._read_annotations(content.annotations)
+        self._columns.sort(len(self))
 
     def __len__(self) -> int:
-        return len(self._images)
+        return len(self._files)
 
-    @overload
-    def __getitem__(self, index: int) -> AnnotatedImage: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[AnnotatedImage]: ...
-    def __getitem__(self, index: int | slice) -> AnnotatedImage | list[AnnotatedImage]:
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
-        image = self._images[index]
-        path = self.folder / str(image["file_name"])
-        size = self._size(image, path)
-        found = [self._object(entry, *size) for entry in self._by_image[image["id"]]]
-        objects = tuple(item for item in found if item is not None)
-        # A class of which only crowds or slivers are annotated is neither here nor absent.
-        unsure = self._skipped[image["id"]] - {item.name for item in objects}
+    def record(self, index: int) -> AnnotatedImage:
+        """The image at `index`, with its objects."""
+        path = self.folder / self._files[index]
+        size = self._sizes[index] or open_image(path).size
+        objects: list[AnnotatedObject] = []
+        ignored: list[AnnotatedObject] = []
+        for row in self._columns.rows(index):
+            if (item := self._object(index, row, size)) is not None:
+                (ignored if self._columns.crowds[row] else objects).append(item)
+        names = self._vocabulary(index, {item.name for item in objects})
         return AnnotatedImage(
             image=path,
-            objects=objects,
-            categories=tuple(name for name in self.categories if name not in unsure),
+            objects=tuple(objects),
+            categories=names,
+            key=self._keys[index],
+            caption=self._captions.get(index, ""),
             size=size,
-            key=str(image.get("key", image["file_name"])),
-            caption=image.get("caption", ""),
+            ignored=tuple(ignored),
+            synonyms={name: self._synonyms[name] for name in names if name in self._synonyms},
         )
 
-    def _check(self, entry: Record) -> None:
-        """Raise where an annotation names what is not there."""
-        name = f"annotation {entry.get('id', '?')}"
-        if entry["image_id"] not in self._by_image:
-            raise _invalid(self.path, f"{name} names the unknown image {entry['image_id']!r}")
-        if entry["category_id"] not in self._names:
-            raise _invalid(self.path, f"{name} names the unknown category {entry['category_id']!r}")
-        bbox = entry["bbox"]
-        if not (
-            isinstance(bbox, list)
-            and len(bbox) == 4
-            and all(isinstance(value, int | float) and math.isfinite(value) for value in bbox)
+    def _vocabulary(self, index: int, present: set[str]) -> tuple[str, ...]:
+        """What is known to be in an image, or not to be in it."""
+        unsure, known = self._unsure.get(index, set()), self._known.get(index)
+        if known is None:
+            found = (self._columns.categories[row] for row in self._columns.rows(index))
+            unsure, known = unsure.union(found), tuple(range(len(self.categories)))
+        chosen = [name for i in known if (name := self.categories[i]) in present or i not in unsure]
+        return tuple(dict.fromkeys([*chosen, *sorted(present)]))
+
+    def display_name(self, name: str) -> str:
+        """How a category, or another word for it, is called in records."""
+        return name
+
+    def _attributes(self, index: int, row: int) -> Mapping[str, Any]:
+        """What else is known of the object in `row`, of the image at `index`."""
+        known = self._columns.attributes.get(row, {})
+        if self._columns.categories[row] in self._incomplete.get(index, ()):
+            return {**known, "exhaustive": False}
+        return known
+
+    def _fatal(self, reason: str) -> InputError:
+        return InputError(f"{self.path.name} is no usable {self.what}: {reason}. File: {self.path}")
+
+    def _read_categories(self, entries: Sequence[CocoCategory]) -> None:
+        # `Polo` and `polo` may be two things: names are told apart as they are written.
+        self.categories = tuple(self.display_name(str(entry.name)) for entry in entries)
+        self._category_index = {entry.id: index for index, entry in enumerate(entries)}
+        if len(set(self.categories)) != len(entries) or len(self._category_index) != len(entries):
+            raise self._fatal("two categories share an id or a name")
+        if not all(map(str.strip, self.categories)):
+            raise self._fatal("a category has no name")
+        self._num_keypoints = [len(entry.keypoints or ()) for entry in entries]
+        self._synonyms = {}
+        for name, entry in zip(self.categories, entries, strict=True):
+            words = dict.fromkeys(map(self.display_name, entry.synonyms))
+            if others := tuple(word for word in words if word != name):
+                self._synonyms[name] = others
+
+    def _read_images(self, raw: Sequence[msgspec.Raw]) -> None:
+        self._image_index: dict[Id, int | None] = {}  # None where it is left out
+        images = []
+        for _, image in read_items(
+            self.path, raw, self.image_type, "images", self.problems, left_out=self._drop_image
         ):
-            raise _invalid(self.path, f"the bbox of {name} is not [x, y, width, height]: {bbox!r}")
+            if image.id in self._image_index:
+                raise self._fatal(f"two images share the id {image.id!r}")
+            self._image_index[image.id] = None
+            if fault := self._image_fault(image):
+                self.problems.add(self.path, f"image {image.id}", fault)
+            else:
+                images.append(image)
+        names = [image.file_names() for image in images]
+        present = present_files(self.folder, chain.from_iterable(names))
+        for image, candidates in zip(images, names, strict=True):
+            found = next((name for name in candidates if name in present), None)
+            if found is not None:
+                self._keep_image(image, found)
+                continue
+            reason = f"its image is not in the folder {self.folder}"
+            self.problems.add(self.path, f"image {image.id} ({candidates[0]})", reason)
 
-    def _size(self, image: Record, path: Path) -> tuple[int, int]:
-        """Width and height as the file states them, else as the image has them."""
-        width, height = image.get("width"), image.get("height")
-        if isinstance(width, int) and isinstance(height, int):
-            return width, height
-        return open_image(path).size
+    def _keep_image(self, image: CocoImage, file_name: str) -> None:
+        self._image_index[image.id] = index = len(self)
+        self._files.append(file_name)
+        self._keys.append(str(image.file_names()[0] if image.key is None else image.key))
+        width, height = int(image.width or 0), int(image.height or 0)
+        self._sizes.append((width, height) if width and height else None)
+        if image.caption:
+            self._captions[index] = image.caption
+        if (known := image.known_categories()) is not None:
+            self._known[index] = tuple(self._category_index[number] for number in known)
+        if incomplete := image.not_exhaustive_category_ids:
+            self._incomplete[index] = tuple(self._category_index[number] for number in incomplete)
 
-    def _object(self, entry: Record, width: int, height: int) -> AnnotatedObject | None:
-        x, y, w, h = entry["bbox"]
-        bbox = (max(0.0, x), max(0.0, y), min(float(width), x + w), min(float(height), y + h))
-        if bbox[0] >= bbox[2] or bbox[1] >= bbox[3]:
+    def _drop_image(self, raw: msgspec.Raw) -> None:
+        """Let the annotations of a broken image go with it."""
+        with suppress(*DECODE_ERRORS):
+            self._image_index.setdefault(msgspec.json.decode(raw, type=Identity).id, None)
+
+    def _image_fault(self, image: CocoImage) -> str:
+        sides = [side for side in (image.width, image.height) if side is not None]
+        if any(side < 1 or side % 1 for side in sides):
+            return "its width and height are not whole numbers from 1 on"
+        if math.prod(sides) > MAX_PIXELS:
+            return f"it has more than {MAX_PIXELS} pixels"
+        named = {*(image.known_categories() or ()), *image.not_exhaustive_category_ids}
+        if not self._category_index.keys() >= named:
+            return "it names an unknown category"
+        return ""
+
+    def _read_annotations(self, raw: Sequence[msgspec.Raw]) -> None:
+        seen: set[Id] = set()
+        for number, entry in read_items(
+            self.path, raw, CocoAnnotation, "annotations", self.problems, left_out=self._drop_raw
+        ):
+            image = self._image_index.get(entry.image_id, -1)
+            if image is None:
+                continue
+            doubled = entry.id in seen
+            entry.id = f"at index {number}" if entry.id is None else entry.id
+            seen.add(entry.id)
+            if fault := "another annotation has its id" if doubled else self._fault(entry):
+                self._drop(entry, fault)
+            else:
+                self._keep(entry, image)
+
+    def _keep(self, entry: CocoAnnotation, image: int) -> None:
+        x, y, width, height = entry.bbox
+        box = cut_box((x, y, x + width, y + height), self._sizes[image] or (math.inf, math.inf))
+        if not (x + width > x and y + height > y):
+            self._drop(entry, "its box has no area", harmless=True)
+        elif box is None:
+            self._drop(entry, "its box lies outside of the image", harmless=True)
+        else:
+            self._columns.append(image, self._category_index[entry.category_id], box, entry)
+
+    def _fault(self, entry: CocoAnnotation) -> str:
+        if entry.image_id not in self._image_index:
+            return "it names an unknown image"
+        if entry.category_id not in self._category_index:
+            return "it names an unknown category"
+        if entry.area is not None and entry.area < 0:
+            return "its area is negative"
+        return keypoints_fault(
+            entry.keypoints, self._num_keypoints[self._category_index[entry.category_id]]
+        )
+
+    def _drop_raw(self, raw: msgspec.Raw) -> None:
+        with suppress(*DECODE_ERRORS):
+            self._doubt(msgspec.json.decode(raw, type=ObjectReference))
+
+    def _drop(self, entry: CocoAnnotation, reason: str, *, harmless: bool = False) -> None:
+        self.problems.add(self.path, f"annotation {entry.id}", reason, harmless=harmless)
+        self._doubt(entry)
+
+    def _doubt(self, entry: ObjectReference) -> None:
+        """Remember that an image may show a class: an annotation of it is left out."""
+        image = self._image_index.get(entry.image_id)
+        category = self._category_index.get(entry.category_id)
+        if image is not None and category is not None:
+            self._unsure.setdefault(image, set()).add(category)
+
+    def _object(self, index: int, row: int, size: tuple[int, int]) -> AnnotatedObject | None:
+        """The object in `row`, of the image at `index`; None where it lies outside of it."""
+        found, (width, height) = self._columns, size
+        box = cut_box(found.boxes[4 * row : 4 * row + 4], size)
+        if box is None:
             return None
-        mask = keypoints = None
         try:
-            if self.masks and entry.get("segmentation"):
-                mask = decode_segmentation(entry["segmentation"], height, width)
-            if entry.get("keypoints"):
-                keypoints = np.asarray(entry["keypoints"], np.float32).reshape(-1, 3)
-        except (ValueError, TypeError, KeyError) as error:
-            name = f"the segmentation or the keypoints of annotation {entry.get('id', '?')}"
-            raise _invalid(self.path, f"{name} cannot be read: {error}") from error
-        name = self._names[entry["category_id"]]
-        return AnnotatedObject(name, bbox, mask, keypoints, entry.get("attributes", {}))
-
-
-def _load(path: Path) -> Record:
-    if not path.is_file():
-        raise InputError(f"No such annotation file: {str(path)!r}")
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise _invalid(path, f"it is no JSON: {error}") from error
-    if not isinstance(content, dict):
-        raise _invalid(path, f"it holds a {type(content).__name__}, not an object")
-    return content
-
-
-def _listed(path: Path, content: Record, section: str, keys: Sequence[str]) -> list[Record]:
-    """The entries of one section, each with all of `keys`."""
-    entries = content.get(section)
-    if not isinstance(entries, list):
-        raise _invalid(path, f"the list {section!r} is missing")
-    for index, entry in enumerate(entries):
-        missing = [key for key in keys if not isinstance(entry, dict) or key not in entry]
-        if missing:
-            raise _invalid(path, f"{section}[{index}] lacks {', '.join(missing)}")
-        if odd := [key for key in keys if key != "bbox" and not isinstance(entry[key], int | str)]:
-            raise _invalid(path, f"{section}[{index}] needs a number or text as {', '.join(odd)}")
-    return entries
-
-
-def _invalid(path: Path, reason: str) -> InputError:
-    return InputError(f"{path.name} is no usable COCO file: {reason}. File: {path}")
+            mask = decode_segmentation_json(found.segmentations[row], height, width)
+        except InputError as error:
+            raise InputError(
+                f"The segmentation of annotation {found.ids[row]} in {self.path}: {error}"
+            ) from error
+        return AnnotatedObject(
+            name=self.categories[found.categories[row]],
+            bbox=box,
+            mask=mask,
+            keypoints=decode_keypoints(found.keypoints[row]),
+            attributes=self._attributes(index, row),
+            area=None if math.isnan(found.areas[row]) else found.areas[row],
+        )

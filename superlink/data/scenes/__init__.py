@@ -2,8 +2,10 @@
 
 from .attribution import attribution
 from .composition import SceneConfig, draw_scene, scene_names
+from .counting import read_scene_counts
 from .dataset import SceneDataset, read_scenes
 from .figure import KEYPOINT_NAMES
+from .referring import read_scene_expressions
 
 __all__ = [
     "KEYPOINT_NAMES",
@@ -11,6 +13,8 @@ __all__ = [
     "SceneDataset",
     "attribution",
     "draw_scene",
+    "read_scene_counts",
+    "read_scene_expressions",
     "read_scenes",
     "scene_names",
 ]

@@ -39,6 +39,8 @@ class SceneConfig:
     """`held_out` shows each class by the one drawing that `seen` never uses."""
     max_objects: int = 4
     """Scenes have from 1 to so many objects."""
+    num_kinds: int | None = None
+    """The most classes that a scene has objects of; None: any."""
 
     def __post_init__(self) -> None:
         for name, value, choices in (
@@ -49,9 +51,10 @@ class SceneConfig:
                 raise ConfigError(f"{name} must be one of {choices}. Received: {name}={value!r}")
         if self.size < 32:
             raise ConfigError(f"Scenes have at least 32 pixels a side. Received: size={self.size}")
-        if self.max_objects < 1:
+        if self.max_objects < 1 or (self.num_kinds is not None and self.num_kinds < 1):
             raise ConfigError(
-                f"Scenes hold at least one object. Received: max_objects={self.max_objects}"
+                "Scenes hold at least one object, of at least one kind. "
+                f"Received: max_objects={self.max_objects}, num_kinds={self.num_kinds}"
             )
 
 
@@ -83,8 +86,9 @@ def draw_scene(config: SceneConfig, seed: int) -> AnnotatedImage:
     rng = random.Random(f"superlink scene {config.split} {seed}")
     canvas = _background(config, rng)
     placed: list[_Placed] = []
+    kinds = [_kind(rng) for _ in range(config.num_kinds or 0)]
     for _ in range(rng.randint(1, config.max_objects)):
-        name = _PERSON if rng.random() < _PERSON_SHARE else rng.choice(tuple(DRAWINGS))
+        name = rng.choice(kinds) if kinds else _kind(rng)
         sprite, keypoints = _sprite(name, config, rng)
         _place(canvas, placed, name, sprite, keypoints, rng)
     names = [item.name for item in placed]
@@ -92,9 +96,19 @@ def draw_scene(config: SceneConfig, seed: int) -> AnnotatedImage:
         image=canvas,
         objects=tuple(_annotate(item, names.count(item.name)) for item in placed),
         categories=scene_names(),
-        key=f"scenes/{config.split}/{config.drawings}/{config.size}/{seed}",
+        key=f"{_kind_of_scene(config)}/{seed}",
         caption=describe_names(names),
     )
+
+
+def _kind_of_scene(config: SceneConfig) -> str:
+    """The part of a key that all scenes of a config share."""
+    few = "" if config.num_kinds is None else f"/{config.num_kinds} kinds"
+    return f"scenes/{config.split}/{config.drawings}/{config.size}{few}"
+
+
+def _kind(rng: random.Random) -> str:
+    return _PERSON if rng.random() < _PERSON_SHARE else rng.choice(tuple(DRAWINGS))
 
 
 def _background(config: SceneConfig, rng: random.Random) -> Image.Image:

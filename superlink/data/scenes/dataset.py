@@ -27,13 +27,14 @@ class SceneDataset(Records[AnnotatedImage]):
         seed: int = 0,
         size: int = 128,
         max_objects: int = 4,
+        num_kinds: int | None = None,
     ) -> None:
         if num_scenes < 1 or not 0 <= seed < 2**31:
             raise ConfigError(
                 "A scene dataset needs at least one scene and a seed from 0 to 2**31 - 1. "
                 f"Received: num_scenes={num_scenes}, seed={seed}"
             )
-        self.config = SceneConfig(size, split, drawings, max_objects)
+        self.config = SceneConfig(size, split, drawings, max_objects, num_kinds)
         self.num_scenes = num_scenes
         self.seed = seed
         self.problems = Problems()
@@ -54,6 +55,17 @@ def read_scenes(
     seed: int = 0,
     size: int = 128,
     max_objects: int = 4,
+    num_kinds: int | None = None,
 ) -> SceneDataset:
-    """The built-in scenes as a reader: what a recipe names as format `scenes`."""
-    return SceneDataset(split, drawings, num_scenes, seed, size, max_objects)
+    """The built-in scenes as a reader: what a recipe names as format `scenes`.
+
+    Args:
+        split: Which photographs stand behind, and which random draws are made.
+        drawings: `held_out` shows each class by the one drawing that `seen` never uses.
+        num_scenes: How many scenes.
+        seed: Of the scenes.
+        size: Height and width in pixels.
+        max_objects: The most objects of a scene.
+        num_kinds: The most classes of a scene; None: any.
+    """
+    return SceneDataset(split, drawings, num_scenes, seed, size, max_objects, num_kinds)

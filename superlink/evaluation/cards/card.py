@@ -3,45 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
-import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import torch
+from ...errors import InputError
+from .paper import PaperFigure
+from .surroundings import hardware, versions
 
-from ..errors import InputError
-
-__all__ = ["ResultCard", "hardware", "versions"]
-
-_CORE = ("superlink", "torch", "transformers", "accelerate")
-_OPENMMLAB = ("mmdet", "mmengine", "mmcv", "mmcv-lite")
-
-
-def versions() -> dict[str, str]:
-    """Versions of what a number may depend on: plugins of superlink and libraries below it."""
-    found = {"python": platform.python_version()}
-    plugins = {point.dist.name for point in metadata.entry_points(group="superlink") if point.dist}
-    for name in (*_CORE, *sorted(plugins), *_OPENMMLAB):
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
-
-
-def hardware() -> dict[str, Any]:
-    """What the numbers were made on."""
-    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
-    return {
-        "machine": platform.machine(),
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "gpu": gpu,
-    }
+__all__ = ["ResultCard"]
 
 
 @dataclass(frozen=True)
@@ -54,12 +25,20 @@ class ResultCard:
     """What rebuilds the card."""
     seed: int
     """Seed of the run."""
-    cpu_minutes: float
-    """Processor time of training."""
+    cpu_minutes: float | None
+    """Processor time of training; None where nothing was trained."""
     metrics: Mapping[str, float]
     """`task/metric/routing` to value."""
     notes: tuple[str, ...] = ()
     """What a reader must know to read the numbers right."""
+    data: Mapping[str, Any] = field(default_factory=dict)
+    """What it was measured on, and how: source, number of samples, what was left out."""
+    prompts: tuple[tuple[str, str], ...] = ()
+    """Questions and expected answers of the first samples, word for word."""
+    paper: tuple[PaperFigure, ...] = ()
+    """Figures of the paper beside the measured ones."""
+    pictures: Mapping[str, str] = field(default_factory=dict)
+    """Title to file, beside the card."""
     versions: Mapping[str, str] = field(default_factory=versions)
     """Of everything that the numbers depend on."""
     hardware: Mapping[str, Any] = field(default_factory=hardware)
@@ -67,9 +46,15 @@ class ResultCard:
 
     def write(self, folder: Path) -> Path:
         """Write `card.json` and `card.md` into `folder`; returns the path of the former."""
+        folder.mkdir(parents=True, exist_ok=True)
         path = folder / "card.json"
-        path.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
-        (folder / "card.md").write_text(self.to_markdown(), encoding="utf-8")
+        for target, text in (
+            (folder / "card.md", self.to_markdown()),
+            (path, json.dumps(asdict(self), indent=2) + "\n"),
+        ):
+            fresh = target.with_name(f"{target.name}.new")
+            fresh.write_text(text, encoding="utf-8")
+            fresh.replace(target)
         return path
 
     @classmethod
@@ -81,19 +66,56 @@ class ResultCard:
         """
         try:
             content = json.loads(Path(path).read_text(encoding="utf-8"))
-            return cls(**{**content, "notes": tuple(content["notes"])})
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            paper = [
+                PaperFigure(**{**figure, "differences": tuple(figure["differences"])})
+                for figure in content.get("paper", ())
+            ]
+            tuples = {
+                "notes": tuple(content["notes"]),
+                "prompts": tuple((asked, answer) for asked, answer in content.get("prompts", ())),
+                "paper": tuple(paper),
+            }
+            return cls(**{**content, **tuples})
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(f"{path} is no result card: {error!r}") from error
 
-    def to_markdown(self) -> str:
-        """The card as a page."""
-        rows = "\n".join(f"| `{key}` | {value:.3f} |" for key, value in self.metrics.items())
+    def to_markdown(self, *, level: int = 1, pictures: str = "") -> str:
+        """The card as a page, or as a section of one.
+
+        Args:
+            level: Depth of its heading.
+            pictures: Put before the file names of pictures, as a folder with its slash.
+        """
+        trained = "" if self.cpu_minutes is None else f", {self.cpu_minutes:.1f} CPU-minutes"
+        trained += " of training" if trained else ""
         used = ", ".join(f"{name} {version}" for name, version in self.versions.items())
+        machine = ", ".join(f"{k} {v}" for k, v in self.hardware.items() if v is not None)
+        rows = [f"| `{key}` | {value:.3f} |" for key, value in self.metrics.items()]
         parts = (
-            f"# {self.name}",
-            f"`{self.command}`, seed {self.seed}, {self.cpu_minutes:.1f} CPU-minutes of training.",
-            f"| metric | value |\n|---|---|\n{rows}",
+            f"{'#' * level} {self.name}",
+            f"`{self.command}`, seed {self.seed}{trained}.",
+            "\n".join(("| metric | value |", "|---|---|", *rows)),
+            self._paper_table(),
+            "\n".join(f"- {name}: {value}" for name, value in self.data.items()),
             "\n".join(f"- {note}" for note in self.notes),
-            f"Made with {used}.",
+            "\n\n".join(f"![{t}]({pictures}{f})" for t, f in self.pictures.items()),
+            self._prompt_list(),
+            f"Made with {used}; on {machine}.",
         )
         return "\n\n".join(filter(None, parts)) + "\n"
+
+    def _paper_table(self) -> str:
+        if not self.paper:
+            return ""
+        head = ("| metric | paper | measured | difference of protocol |", "|---|---|---|---|")
+        rows = (
+            f"| `{figure.metric}` | {figure.paper:.3f} | {figure.measured:.3f} | "
+            f"{'; '.join(figure.differences) or 'none known'} |"
+            for figure in self.paper
+        )
+        return "\n".join((*head, *rows))
+
+    def _prompt_list(self) -> str:
+        """Questions and answers as code: routing tokens and phrase marks are no markup."""
+        lines = [f"asked: {asked}\nexpected: {answer}" for asked, answer in self.prompts]
+        return "```text\n" + "\n\n".join(lines) + "\n```" if lines else ""

@@ -1,19 +1,24 @@
-"""COCO files: what comes out of them, what is refused, and the way there and back."""
+"""COCO files: what comes out of them, what is refused, and what is left out and counted."""
 
 from __future__ import annotations
 
+import copy
 import json
-from pathlib import Path
+import os
+import pickle
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
-from superlink.data import AnnotatedImage, SceneDataset, export_coco, read_coco
-from superlink.data.rle import decode_segmentation, encode_mask
+from superlink.data import read_coco
+from superlink.data.records import Records
 from superlink.errors import InputError
 
-COCO_MINI = Path(__file__).parents[2].parent / "shared" / "data" / "coco_mini"
+SQUARE = [[1, 2, 5, 2, 5, 5, 1, 5]]
+RUNS = {"size": [8, 10], "counts": [10, 3, 67]}
 
 
 def _annotation(**changes):
@@ -23,156 +28,384 @@ def _annotation(**changes):
 
 def _content(*annotations, **changes):
     content = {
-        "images": [{"id": 7, "file_name": "a.png", "width": 10, "height": 8}],
+        "images": [
+            {"id": 7, "file_name": "a.png", "width": 10, "height": 8},
+            {"id": 8, "file_name": "sub/b.png", "width": 10, "height": 8},
+        ],
         "categories": [{"id": 3, "name": "cat"}, {"id": 9, "name": "dog"}],
         "annotations": list(annotations),
     }
     return {**content, **changes}
 
 
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("coco")
+    (folder / "sub").mkdir()
+    for name in ("a.png", "sub/b.png"):
+        Image.new("RGB", (10, 8)).save(folder / name)
+    return folder
+
+
 def _read(folder, content, **options):
-    Image.new("RGB", (10, 8)).save(folder / "a.png")
-    text = content if isinstance(content, str) else json.dumps(content)
-    (folder / "notes.json").write_text(text)
+    text = content if isinstance(content, bytes) else json.dumps(content).encode()
+    (folder / "notes.json").write_bytes(text)
     return read_coco(folder / "notes.json", folder, **options)
 
 
-def test_read_coco_turns_boxes_into_corners(tmp_path):
-    (record,) = _read(tmp_path, _content(_annotation()))
-    assert record.objects[0].name == "cat"
-    assert record.objects[0].bbox == (1, 2, 5, 5)
-    assert record.categories == ("cat", "dog")
-    assert record.key == "a.png"
+def test_boxes_become_corners(folder):
+    dataset = _read(folder, _content(_annotation(area=11.5)))
+    assert isinstance(dataset, Records) and len(dataset) == 2
+    record = dataset[0]
+    assert (record.objects[0].name, record.objects[0].bbox) == ("cat", (1, 2, 5, 5))
+    assert record.objects[0].area == 11.5
+    assert record.categories == dataset.categories == ("cat", "dog")
+    assert (record.key, record.size, record.ignored) == ("a.png", (10, 8), ())
     assert record.open().size == (10, 8)
+    assert dataset[-1].key == "sub/b.png" and dataset[1].objects == ()
 
 
-def test_read_coco_cuts_boxes_at_the_image(tmp_path):
-    (record,) = _read(tmp_path, _content(_annotation(bbox=[-2, 5, 20, 20])))
+def test_boxes_are_cut_at_the_image(folder):
+    record = _read(folder, _content(_annotation(bbox=[-2, 5, 20, 20])))[0]
     assert record.objects[0].bbox == (0, 5, 10, 8)
 
 
+def test_thin_boxes_are_kept(folder):
+    record = _read(folder, _content(_annotation(bbox=[1, 2, 0.25, 3])))[0]
+    assert record.objects[0].bbox == (1, 2, 1.25, 5)
+
+
 @pytest.mark.parametrize(
-    "changes", [{"iscrowd": 1}, {"bbox": [1, 1, 0, 5]}, {"bbox": [50, 50, 5, 5]}]
+    ("bbox", "reason"),
+    [
+        ([1, 1, 0, 5], "its box has no area"),
+        ([1, 1, 5, -2], "its box has no area"),
+        ([5, 1, 1e-30, 2], "its box has no area"),
+        ([50, 50, 5, 5], "its box lies outside of the image"),
+        ([-9, 0, 9, 5], "its box lies outside of the image"),
+        ([1e308, 0, 1e308, 5], "its box lies outside of the image"),
+    ],
 )
-def test_read_coco_skips_crowds_and_empty_boxes(tmp_path, changes):
-    (record,) = _read(tmp_path, _content(_annotation(**changes)))
-    assert record.objects == ()
+def test_boxes_without_pixels_are_left_out_and_counted(folder, bbox, reason):
+    dataset = _read(folder, _content(_annotation(bbox=bbox)), broken="error")
+    assert dataset[0].objects == ()
+    assert dataset[0].categories == ("dog",)  # whether there is a cat is not known
+    assert dataset.problems.reasons() == {reason: 1}
 
 
-def test_read_coco_decodes_masks_when_asked(tmp_path):
-    square = [[1, 2, 5, 2, 5, 5, 1, 5]]
-    content = _content(_annotation(segmentation=square))
-    assert _read(tmp_path, content)[0].objects[0].mask is None
-    mask = _read(tmp_path, content, masks=True)[0].objects[0].mask
+def test_annotations_come_in_the_order_of_the_file(folder):
+    entries = [_annotation(id=n, image_id=7 + n % 2, bbox=[n, 0, 1, 1]) for n in range(6)]
+    dataset = _read(folder, _content(*entries))
+    assert [item.bbox[0] for item in dataset[0].objects] == [0, 2, 4]
+    assert [item.bbox[0] for item in dataset[1].objects] == [1, 3, 5]
+
+
+def test_crowds_are_ignored_objects(folder):
+    crowd = _annotation(id=2, iscrowd=1, area=9, segmentation=RUNS, category_id=9)
+    record = _read(folder, _content(_annotation(), crowd), masks=True)[0]
+    (ignored,) = record.ignored
+    assert (ignored.name, ignored.bbox, ignored.area) == ("dog", (1, 2, 5, 5), 9)
+    assert ignored.mask.sum() == 3
+    assert [item.name for item in record.objects] == ["cat"]
+
+
+def test_class_of_crowds_alone_is_neither_present_nor_absent(folder):
+    first, second = _read(folder, _content(_annotation(iscrowd=1)))
+    assert first.categories == ("dog",)
+    assert second.categories == ("cat", "dog")
+
+
+def test_class_of_crowds_and_objects_is_present(folder):
+    record = _read(folder, _content(_annotation(), _annotation(id=2, iscrowd=1)))[0]
+    assert record.categories == ("cat", "dog")
+
+
+def test_masks_are_decoded_when_asked(folder):
+    pytest.importorskip("pycocotools")
+    content = _content(_annotation(segmentation=SQUARE))
+    assert _read(folder, content)[0].objects[0].mask is None
     expected = np.zeros((8, 10), np.bool_)
     expected[2:5, 1:5] = True
-    assert (mask == expected).all()
+    assert (_read(folder, content, masks=True)[0].objects[0].mask == expected).all()
 
 
-def test_read_coco_opens_no_image_before_it_is_asked(tmp_path):
-    dataset = _read(tmp_path, _content(_annotation()))
+def test_mask_without_a_pixel_is_an_empty_array(folder):
+    empty = {"size": [8, 10], "counts": [80]}
+    record = _read(folder, _content(_annotation(segmentation=empty)), masks=True)[0]
+    assert record.objects[0].mask.shape == (8, 10) and not record.objects[0].mask.any()
+
+
+@pytest.mark.parametrize("segmentation", [None, []])
+def test_object_without_segmentation_has_no_mask(folder, segmentation):
+    record = _read(folder, _content(_annotation(segmentation=segmentation)), masks=True)[0]
+    assert record.objects[0].mask is None
+
+
+@pytest.mark.parametrize(
+    "segmentation",
+    [
+        {"size": [10, 8], "counts": [80]},
+        {"size": [8, 10], "counts": [3]},
+        {"size": [8, 10], "counts": "damaged"},
+        {"counts": [80]},
+        [[1, 2, 3, 4, 5]],
+        [[1, 2, 3, 4]],
+        [["1", "2", "3", "4", "5", "6"]],
+        [1, 2, 3, 4, 5, 6],
+        "text",
+    ],
+)
+def test_mask_that_cannot_be_read_names_its_annotation(folder, segmentation):
+    dataset = _read(folder, _content(_annotation(id=17, segmentation=segmentation)), masks=True)
+    with pytest.raises(InputError, match=r"segmentation of annotation 17 in .*notes\.json: "):
+        dataset[0]
+
+
+def test_keypoints_have_a_row_each(folder):
+    categories = [{"id": 3, "name": "cat", "keypoints": ["nose", "tail"]}]
+    entry = _annotation(keypoints=[1, 2, 2, 0, 0, 0])
+    record = _read(folder, _content(entry, categories=categories))[0]
+    assert record.objects[0].keypoints.tolist() == [[1, 2, 2], [0, 0, 0]]
+    assert _read(folder, _content(_annotation(keypoints=[])))[0].objects[0].keypoints is None
+
+
+def test_image_of_unknown_size_is_opened_for_it(folder):
+    images = [{"id": 7, "file_name": "a.png"}]
+    outside = _annotation(id=2, bbox=[11, 0, 5, 5], category_id=9)
+    dataset = _read(folder, _content(_annotation(bbox=[5, 5, 9, 9]), outside, images=images))
+    assert (dataset[0].size, dataset[0].objects[0].bbox) == ((10, 8), (5, 5, 10, 8))
+    assert len(dataset[0].objects) == 1 and dataset[0].categories == ("cat",)
+
+
+def test_images_may_name_what_is_annotated_in_them(folder):
+    images = [
+        {"id": 7, "file_name": "a.png", "category_ids": [9, 3]},
+        {"id": 8, "file_name": "sub/b.png", "category_ids": [], "key": 5, "caption": "Two."},
+    ]
+    crowd = _annotation(iscrowd=1)
+    first, second = _read(folder, _content(crowd, _annotation(id=2, image_id=8), images=images))
+    assert first.categories == ("dog", "cat") and not first.objects
+    assert second.categories == ("cat",)
+    assert (second.key, second.caption) == ("5", "Two.")
+
+
+def test_synonyms_are_other_words(folder):
+    categories = [{"id": 3, "name": "cat", "synonyms": ["cat", "puss", "puss"]}]
+    assert _read(folder, _content(categories=categories))[0].synonyms == {"cat": ("puss",)}
+
+
+def test_names_are_told_apart_by_case(folder):
+    categories = [{"id": 3, "name": "polo"}, {"id": 4, "name": "Polo"}, {"id": 5, "name": 6}]
+    assert _read(folder, _content(categories=categories)).categories == ("polo", "Polo", "6")
+
+
+def test_no_image_is_opened_before_it_is_asked(tmp_path):
+    Image.new("RGB", (10, 8)).save(tmp_path / "a.png")
+    images = _content()["images"][:1]
+    record = _read(tmp_path, _content(images=images))[0]
     (tmp_path / "a.png").unlink()
-    record = dataset[0]
     with pytest.raises(InputError, match=r"a\.png"):
         record.open()
+
+
+def test_image_of_another_size_than_annotated_is_refused(folder):
+    images = [{"id": 7, "file_name": "a.png", "width": 8, "height": 10}]
+    with pytest.raises(InputError, match=r"8 x 10 pixels\. Received: 10 x 8"):
+        _read(folder, _content(images=images))[0].open()
+
+
+def test_dataset_goes_to_other_processes_without_its_files(folder):
+    open_before = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
+    dataset = _read(folder, _content(_annotation(segmentation=RUNS)), masks=True)
+    if open_before:
+        assert len(os.listdir("/proc/self/fd")) == open_before
+    (folder / "notes.json").unlink()
+    again = pickle.loads(pickle.dumps(dataset))
+    assert (again[0].objects[0].mask == dataset[0].objects[0].mask).all()
+    assert again[0].objects[0].bbox == dataset[0].objects[0].bbox
 
 
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        ("{broken", "no JSON"),
-        ("[]", "holds a list"),
-        (_content(annotations=None), "'annotations' is missing"),
-        ({"images": [], "annotations": []}, "'categories' is missing"),
-        (_content(images=[{"id": 7}]), r"images\[0\] lacks file_name"),
-        (_content({"id": 1, "image_id": 7}), r"annotations\[0\] lacks category_id, bbox"),
-        (
-            _content(_annotation(image_id=[7])),
-            r"annotations\[0\] needs a number or text as image_id",
-        ),
-        (_content("text"), r"annotations\[0\] lacks"),
-        (_content(_annotation(image_id=8)), "unknown image 8"),
-        (_content(_annotation(category_id=4)), "unknown category 4"),
-        (_content(_annotation(bbox=[1, 2, 3])), "bbox of annotation 1"),
-        (_content(_annotation(bbox=[1, 2, 3, "4"])), "bbox of annotation 1"),
+        (b"{broken", "no JSON"),
+        (b'{"images": [', "cut short after 12 bytes"),
+        (b"[]", "got `array`"),
+        (_content(annotations=None), r"Expected `array`, got `null` - at `\$\.annotations`"),
+        ({"images": [], "annotations": []}, "missing required field `categories`"),
+        ({"images": [], "categories": []}, "missing required field `annotations`"),
+        (_content(categories=[{"id": 1}]), "missing required field `name`"),
         (_content(categories=[{"id": 1, "name": "a"}, {"id": 2, "name": "a"}]), "two categories"),
-        (_content(images=[{"id": 7, "file_name": "a.png"}] * 2), "two images"),
+        (_content(categories=[{"id": 1, "name": "a"}, {"id": 1, "name": "b"}]), "two categories"),
+        (_content(categories=[{"id": 1, "name": " "}]), "a category has no name"),
+        (_content(images=[{"id": 7, "file_name": "a.png"}] * 2), "two images share the id 7"),
+        (_content(images=[]), "has no image to offer"),
     ],
 )
-def test_read_coco_of_an_unusable_file_names_it_and_the_reason(tmp_path, content, reason):
+@pytest.mark.parametrize("broken", ["error", "skip"])
+def test_read_coco_of_an_unusable_file_names_it_and_the_reason(folder, content, reason, broken):
     with pytest.raises(InputError, match=rf"notes\.json .*{reason}"):
-        _read(tmp_path, content)
+        _read(folder, content, broken=broken)
+
+
+def test_files_that_are_missing(folder):
+    with pytest.raises(InputError, match=r"gone\.json"):
+        read_coco(folder / "gone.json", folder)
+    (folder / "notes.json").write_text(json.dumps(_content()))
+    with pytest.raises(InputError, match="folder of images"):
+        read_coco(folder / "notes.json", folder / "gone")
 
 
 @pytest.mark.parametrize(
-    "changes", [{"keypoints": [1, 2]}, {"segmentation": {"size": [8, 10], "counts": [3]}}]
+    ("entry", "item", "reason"),
+    [
+        ("text", r"annotations\[1\]", "Expected `object`, got `str`"),
+        ({"id": 2, "image_id": 7}, r"annotations\[1\]", "missing required field `category_id`"),
+        (_annotation(id=2, image_id=[7]), r"annotations\[1\]", r"at `\$\.image_id`"),
+        (_annotation(id=2, bbox=[1, 2, 3]), r"annotations\[1\]", "length 4"),
+        (_annotation(id=2, bbox=[1, 2, 3, "4"]), r"annotations\[1\]", "got `str`"),
+        (_annotation(id=2, bbox=None), r"annotations\[1\]", "got `null`"),
+        (_annotation(id=2, attributes=[1]), r"annotations\[1\]", r"at `\$\.attributes`"),
+        (_annotation(), "annotation 1", "another annotation has its id"),
+        (_annotation(id=2, image_id=99), "annotation 2", "unknown image"),
+        (_annotation(id="x", category_id=4), "annotation x", "unknown category"),
+        (_annotation(id=None, category_id=4), "annotation at index 1", "unknown category"),
+        (_annotation(id=2, area=-1), "annotation 2", "area is negative"),
+        (_annotation(id=2, keypoints=[1, 2]), "annotation 2", "x, y and visibility"),
+        (_annotation(id=2, keypoints={"a": 1}), "annotation 2", "x, y and visibility"),
+        (_annotation(id=2, keypoints=[1, 2, 2, 1, 2, 2]), "annotation 2", "another number"),
+        (_annotation(id=2, keypoints=[1e300, 2, 2]), "annotation 2", "not finite"),
+    ],
 )
-def test_read_coco_of_an_unusable_annotation(tmp_path, changes):
-    dataset = _read(tmp_path, _content(_annotation(**changes)), masks=True)
-    with pytest.raises(InputError, match=r"notes\.json .*annotation 1 cannot be read"):
-        dataset[0]
+def test_annotation_that_is_broken_is_raised_or_left_out(folder, entry, item, reason):
+    categories = [{"id": 3, "name": "cat", "keypoints": ["nose"]}, {"id": 9, "name": "dog"}]
+    content = _content(_annotation(), entry, categories=categories)
+    with pytest.raises(InputError, match=rf"{item} in .*notes\.json: .*{reason}"):
+        _read(folder, content)
+    dataset = _read(folder, content, broken="skip")
+    assert len(dataset.problems) == 1 and len(dataset[0].objects) == 1
 
 
-def test_read_coco_without_files(tmp_path):
-    with pytest.raises(InputError, match=r"gone\.json"):
-        read_coco(tmp_path / "gone.json", tmp_path)
-    with pytest.raises(InputError, match="folder of images"):
-        read_coco(tmp_path / "notes.json", tmp_path / "gone")
+def test_class_of_an_annotation_left_out_is_not_known_to_be_absent(folder):
+    broken = _annotation(category_id=9, bbox=None)
+    dataset = _read(folder, _content(broken), broken="skip")
+    assert [record.categories for record in dataset] == [("cat",), ("cat", "dog")]
 
 
-def test_export_and_read_give_the_same_records(tmp_path):
-    scenes = SceneDataset(num_scenes=4)
-    notes = export_coco(scenes, tmp_path / "out", progress=False)
-    again = read_coco(notes, tmp_path / "out" / "images", masks=True)
-    for before, after in zip(scenes, again, strict=True):
-        assert (np.asarray(before.image) == np.asarray(after.open())).all()
-        assert (before.key, before.caption) == (after.key, after.caption)
-        assert before.categories == after.categories
-        for a, b in zip(before.objects, after.objects, strict=True):
-            assert (a.name, a.bbox, dict(a.attributes)) == (b.name, b.bbox, dict(b.attributes))
-            assert (a.mask == b.mask).all()
-            assert (a.keypoints is None) == (b.keypoints is None)
-            if a.keypoints is not None:
-                np.testing.assert_allclose(a.keypoints, b.keypoints, atol=0.01)
+@pytest.mark.parametrize("literal", ["NaN", "Infinity"])
+def test_numbers_that_json_does_not_know_are_refused(folder, literal):
+    text = json.dumps(_content(_annotation(bbox=[1, 2, 3, float(literal)]))).encode()
+    with pytest.raises(InputError, match=r"notes\.json .* no JSON: .*byte"):
+        _read(folder, text)
 
 
-@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-def test_export_is_read_by_pycocotools(tmp_path):
-    coco = pytest.importorskip("pycocotools.coco")
-    record = SceneDataset(num_scenes=1)[0]
-    truth = coco.COCO(str(export_coco([record], tmp_path / "out", progress=False)))
-    masks = [truth.annToMask(entry) for entry in truth.dataset["annotations"]]
-    assert all((m == o.mask).all() for m, o in zip(masks, record.objects, strict=True))
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"file_name": "gone.png"}, r"\(gone\.png\) in .*notes\.json: its image is not in the fol"),
+        ({"file_name": "a\0.png"}, "its image is not in the folder"),
+        ({"file_name": "sub"}, "its image is not in the folder"),
+        ({"file_name": None}, "got `null`"),
+        ({"width": 0}, "whole numbers from 1 on"),
+        ({"height": -8}, "whole numbers from 1 on"),
+        ({"width": 9.5}, "whole numbers from 1 on"),
+        ({"width": 10**9}, "pixels"),
+        ({"category_ids": [4]}, "unknown category"),
+    ],
+)
+def test_image_that_is_broken_is_raised_or_left_out_with_its_annotations(folder, changes, reason):
+    first, second = _content()["images"]
+    content = _content(_annotation(), images=[{**first, **changes}, second])
+    with pytest.raises(InputError, match=reason):
+        _read(folder, content)
+    dataset = _read(folder, content, broken="skip")
+    assert [record.key for record in dataset] == ["sub/b.png"]
+    assert len(dataset.problems) == 1 and dataset[0].objects == ()
 
 
-def test_export_that_fails_leaves_nothing(tmp_path):
-    def records():
-        yield SceneDataset(num_scenes=1)[0]
-        yield AnnotatedImage(tmp_path / "gone.png", (), ("cat",), "gone")
-
-    with pytest.raises(InputError, match=r"gone\.png"):
-        export_coco(records(), tmp_path / "out", progress=False)
-    assert list(tmp_path.iterdir()) == []
+def test_set_of_which_nothing_is_left_is_refused(folder):
+    images = [{"id": 1, "file_name": "gone.png"}]
+    with pytest.raises(InputError, match=r"no image to offer.*1 x its image is not in"):
+        _read(folder, _content(images=images), broken="skip")
 
 
-def test_export_over_a_folder_is_refused(tmp_path):
-    (tmp_path / "mine.txt").write_text("keep")
-    with pytest.raises(InputError, match="choose another"):
-        export_coco([], tmp_path, progress=False)
-    assert (tmp_path / "mine.txt").read_text() == "keep"
+BASE = json.dumps(
+    _content(
+        _annotation(segmentation=SQUARE, area=9.5, keypoints=[1, 2, 2], attributes={"a": 1}),
+        _annotation(id=2, segmentation=RUNS, iscrowd=1, category_id=9),
+        _annotation(id=3, segmentation={"size": [8, 10], "counts": "P1"}, image_id=8),
+        categories=[{"id": 3, "name": "cat", "keypoints": ["nose"]}, {"id": 9, "name": "dog"}],
+    )
+)
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.integers(-3, 12) | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=3), inner),
+    max_leaves=6,
+)
 
 
-@pytest.mark.parametrize("first", [False, True])
-def test_run_lengths_there_and_back(first):
-    mask = np.random.default_rng(0).random((5, 7)) > 0.5
-    mask[0, 0] = first
-    assert (decode_segmentation(encode_mask(mask), 5, 7) == mask).all()
+def _places(node, path=()):
+    """Paths of all that a JSON value holds."""
+    if not isinstance(node, dict | list):
+        return
+    for key, value in node.items() if isinstance(node, dict) else enumerate(node):
+        yield (*path, key)
+        yield from _places(value, (*path, key))
 
 
-@pytest.mark.skipif(not COCO_MINI.is_dir(), reason="coco_mini is not at hand")
+PLACES = list(_places(json.loads(BASE)))
+
+
+def _check_records_or_error(folder, content, broken):
+    """Only an InputError may come out, or records that hold what records promise."""
+    try:
+        for record in _read(folder, content, masks=True, broken=broken):
+            assert record.open().size == record.size
+            for item in (*record.objects, *record.ignored):
+                assert item.mask is None or item.mask.shape == record.size[::-1]
+                assert item.keypoints is None or np.isfinite(item.keypoints).all()
+    except InputError:
+        pass
+
+
+@settings(max_examples=300)
+@given(
+    st.lists(st.tuples(st.integers(0, len(BASE) - 1), st.integers(0, 7)), max_size=4),
+    st.integers(0, len(BASE) * 9),
+    st.sampled_from(["error", "skip"]),
+)
+def test_any_damaged_bytes_are_records_or_an_error(folder, flips, length, broken):
+    data = bytearray(BASE.encode())
+    for place, bit in flips:
+        data[place] ^= 1 << bit
+    _check_records_or_error(folder, bytes(data[:length]), broken)
+
+
+@settings(max_examples=300)
+@given(
+    st.lists(st.tuples(st.sampled_from(PLACES), VALUES | st.just(...)), min_size=1, max_size=3),
+    st.sampled_from(["error", "skip"]),
+)
+def test_any_changed_values_are_records_or_an_error(folder, changes, broken):
+    content = copy.deepcopy(json.loads(BASE))
+    for path, value in changes:
+        node = content
+        try:
+            for key in path[:-1]:
+                node = node[key]
+            if value is ...:
+                del node[path[-1]]
+            else:
+                node[path[-1]] = value
+        except (IndexError, KeyError, TypeError):  # an earlier change took the place away
+            continue
+    _check_records_or_error(folder, content, broken)
+
+
 @pytest.mark.parametrize("split", ["train", "val"])
-def test_read_coco_of_real_images(split):
-    dataset = read_coco(COCO_MINI / f"instances_{split}.json", COCO_MINI / "images", masks=True)
+def test_read_coco_of_real_images(coco_mini, split):
+    pytest.importorskip("pycocotools")
+    dataset = read_coco(coco_mini / f"instances_{split}.json", coco_mini / "images", masks=True)
     assert len(dataset.categories) == 80
     for record in dataset:
         width, height = record.open().size
@@ -185,35 +418,7 @@ def test_read_coco_of_real_images(split):
             assert abs(rows.min() - y1) <= 2 and abs(rows.max() + 1 - y2) <= 2
 
 
-@pytest.mark.skipif(not COCO_MINI.is_dir(), reason="coco_mini is not at hand")
-def test_read_coco_of_real_keypoints():
-    dataset = read_coco(COCO_MINI / "person_keypoints_val.json", COCO_MINI / "images")
+def test_read_coco_of_real_keypoints(coco_mini):
+    dataset = read_coco(coco_mini / "person_keypoints_val.json", coco_mini / "images")
     people = [item for record in dataset for item in record.objects]
     assert people and all(item.keypoints.shape == (17, 3) for item in people)
-
-
-def test_class_of_crowds_alone_is_neither_present_nor_absent(tmp_path):
-    Image.new("RGB", (20, 10)).save(tmp_path / "a.png")
-    crowd = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [0, 0, 9, 9], "iscrowd": 1}
-    dog = {"id": 2, "image_id": 1, "category_id": 2, "bbox": [0, 0, 9, 9]}
-    content = {
-        "images": [{"id": 1, "file_name": "a.png", "width": 20, "height": 10}],
-        "categories": [{"id": i, "name": n} for i, n in enumerate(("person", "dog", "cat"), 1)],
-        "annotations": [crowd, dog],
-    }
-    (tmp_path / "a.json").write_text(json.dumps(content))
-    record = read_coco(tmp_path / "a.json", tmp_path)[0]
-    assert record.categories == ("dog", "cat")
-    assert [item.name for item in record.objects] == ["dog"]
-
-
-def test_image_of_another_size_than_annotated_is_refused(tmp_path):
-    Image.new("RGB", (10, 20)).save(tmp_path / "a.png")
-    content = {
-        "images": [{"id": 1, "file_name": "a.png", "width": 20, "height": 10}],
-        "categories": [{"id": 1, "name": "dog"}],
-        "annotations": [],
-    }
-    (tmp_path / "a.json").write_text(json.dumps(content))
-    with pytest.raises(InputError, match=r"20 x 10 pixels\. Received: 10 x 20"):
-        read_coco(tmp_path / "a.json", tmp_path)[0].open()

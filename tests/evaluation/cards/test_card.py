@@ -8,6 +8,7 @@ import pytest
 
 from superlink.errors import InputError
 from superlink.evaluation import ResultCard
+from superlink.evaluation.cards.paper import PaperFigure
 
 METRICS = {"detection/box_AP50/forced": 0.51, "routing/list_exact": 0.8125}
 
@@ -50,3 +51,28 @@ def test_file_that_is_no_card(tmp_path, text):
     path.write_text(text)
     with pytest.raises(InputError, match="is no result card"):
         ResultCard.read(path)
+
+
+def test_whole_card_comes_back(tmp_path):
+    card = ResultCard(
+        *("boxes", "make", 0, None, METRICS),
+        data={"samples": 3, "options": {"split": "val"}},
+        prompts=(("Find: cat", "<p>cat</p>[DET]"),),
+        paper=(PaperFigure("detection/box_AP50/forced", 0.7, 0.5, ("3 of 5 samples",)),),
+        pictures={"best replies": "best.jpg"},
+    )
+    assert ResultCard.read(card.write(tmp_path)) == card
+    page = (tmp_path / "card.md").read_text()
+    assert "| `detection/box_AP50/forced` | 0.700 | 0.500 | 3 of 5 samples |" in page
+    assert "expected: <p>cat</p>[DET]" in page
+    assert "![best replies](best.jpg)" in page
+    assert "CPU-minutes" not in page
+
+
+def test_interrupted_write_leaves_the_old_card(card, tmp_path, monkeypatch):
+    path = card.write(tmp_path)
+    before = path.read_text()
+    monkeypatch.setattr(type(path), "replace", lambda *_: (_ for _ in ()).throw(OSError("full")))
+    with pytest.raises(OSError, match="full"):
+        ResultCard("other", "make", 0, None, {}).write(tmp_path)
+    assert path.read_text() == before

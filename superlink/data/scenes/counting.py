@@ -1,0 +1,65 @@
+"""The built-in scenes as pictures to count in."""
+
+from __future__ import annotations
+
+import random
+
+from ...errors import ConfigError
+from ..problems import Problems
+from ..records import Records
+from ..schema import CountedImage
+from .dataset import SceneDataset
+from .drawings import DrawingSet
+from .photos import Split
+
+__all__ = ["SceneCounts", "read_scene_counts"]
+
+
+class SceneCounts(Records[CountedImage]):
+    """One kind to count in each scene; index and seed decide which."""
+
+    def __init__(self, scenes: SceneDataset, absent: float) -> None:
+        if not 0 <= absent <= 1:
+            raise ConfigError(f"absent is a share from 0 to 1. Received: absent={absent}")
+        self.scenes = scenes
+        self.absent = absent
+        self.problems = Problems()
+
+    def __len__(self) -> int:
+        return len(self.scenes)
+
+    def record(self, index: int) -> CountedImage:
+        """The scene, and what is counted in it."""
+        scene = self.scenes.record(index)
+        rng = random.Random(f"count of {scene.key}")
+        present = sorted({item.name for item in scene.objects})
+        missing = [name for name in scene.categories if name not in present]
+        name = rng.choice(missing if not present or rng.random() < self.absent else present)
+        objects = tuple(item for item in scene.objects if item.name == name)
+        return CountedImage(scene.image, name, len(objects), f"{scene.key}/{name}", objects)
+
+
+def read_scene_counts(
+    split: Split = "train",
+    drawings: DrawingSet = "seen",
+    num_scenes: int = 1000,
+    seed: int = 0,
+    size: int = 128,
+    max_objects: int = 6,
+    num_kinds: int | None = 2,
+    absent: float = 0.1,
+) -> SceneCounts:
+    """The built-in scenes to count in, as format `scenes` of the task `counting`.
+
+    Args:
+        split: Which photographs.
+        drawings: Which drawings of each class.
+        num_scenes: How many scenes.
+        seed: Of the scenes.
+        size: Side of a scene in pixels.
+        max_objects: The most objects of a scene.
+        num_kinds: The most classes of a scene; few make high counts.
+        absent: Share of the questions for what the scene lacks.
+    """
+    scenes = SceneDataset(split, drawings, num_scenes, seed, size, max_objects, num_kinds)
+    return SceneCounts(scenes, absent)

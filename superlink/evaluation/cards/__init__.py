@@ -1,0 +1,21 @@
+"""Result cards: numbers, what they were made with, and pictures, in files that others can read."""
+
+from .card import ResultCard
+from .cases import draw_cases, extreme_cases
+from .collection import cards_page, find_cards
+from .paper import PaperFigure, benchmark_names, check_benchmark, compare
+from .surroundings import hardware, versions
+
+__all__ = [
+    "PaperFigure",
+    "ResultCard",
+    "benchmark_names",
+    "cards_page",
+    "check_benchmark",
+    "compare",
+    "draw_cases",
+    "extreme_cases",
+    "find_cards",
+    "hardware",
+    "versions",
+]

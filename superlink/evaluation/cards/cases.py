@@ -1,0 +1,74 @@
+"""The best and the worst replies of an evaluation, as pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from PIL import Image
+
+from ...interfaces import Reply, Sample
+from ...visualization import draw_reply, draw_target, grid
+from ..evaluator import Evaluator
+from ..runner import Answering, Evaluation, Routing, question
+
+__all__ = ["draw_cases", "extreme_cases"]
+
+
+def extreme_cases(
+    evaluation: Evaluation, evaluator: Evaluator, count: int
+) -> dict[str, tuple[int, ...]]:
+    """Indices of the `best` and the `worst` samples, at most `count` each, none twice.
+
+    Empty where the evaluator cannot tell.
+    """
+    graded = [
+        (value, index)
+        for index, row in enumerate(evaluation.rows)
+        if index not in evaluation.broken and (value := evaluator.quality(row)) is not None
+    ]
+    order = [index for _, index in sorted(graded, key=lambda pair: (-pair[0], pair[1]))]
+    best = order[: min(count, (len(order) + 1) // 2)]
+    worst = [index for index in reversed(order) if index not in best][:count]
+    return {name: tuple(found) for name, found in (("best", best), ("worst", worst)) if found}
+
+
+def draw_cases(
+    model: Answering,
+    samples: Sequence[Sample],
+    cases: Mapping[str, Sequence[int]],
+    routing: Routing,
+    folder: Path,
+    *,
+    max_new_tokens: int = 256,
+) -> dict[str, str]:
+    """Answer the cases again, and draw what was expected beside each reply.
+
+    Returns:
+        Title to file name in `folder`.
+    """
+    pictures: dict[str, str] = {}
+    for name, indices in cases.items():
+        chosen = [samples[index] for index in indices]
+        asked = chosen if routing == "forced" else [question(sample) for sample in chosen]
+        replies = model.answer(asked, routing, max_new_tokens=max_new_tokens)
+        drawn = [
+            picture
+            for sample, reply in zip(chosen, replies, strict=True)
+            if sample.images
+            for picture in _pair(sample, reply)
+        ]
+        if drawn:
+            file = f"{name}-{routing}.jpg"
+            grid(drawn, columns=4).save(folder / file, quality=85)
+            title = f"{name} replies, {routing} routing: expected left, replied right"
+            pictures[title] = file
+    return pictures
+
+
+def _pair(sample: Sample, reply: Reply) -> tuple[Image.Image, Image.Image]:
+    """What was asked and expected, and what came back, on the last image."""
+    image = sample.images[-1]
+    asked = question(sample).messages[-1].text
+    expected = f"asked: {asked}  expected: {sample.messages[-1].text}"
+    return draw_target(image, sample.targets, expected), draw_reply(image, reply)

@@ -1,0 +1,36 @@
+"""Metrics: plain numbers and arrays in, numbers out. Evaluators feed them."""
+
+from .average_precision import COCO_SIGMAS, Instance, average_precision, mean_over_sets
+from .counting import counting_metrics
+from .crowd import CrowdImage, crowd_metrics
+from .matching import CategoryMatcher, Match, load_synonyms, normalize_phrase
+from .overlap import box_cover, box_iou, mask_overlap, match_boxes, matched_f1, region_metrics
+from .routing import RoutingScore
+from .salience import salience_metrics, salience_scores
+from .segmentation import count_pixels, label_map, segmentation_metrics
+
+__all__ = [
+    "COCO_SIGMAS",
+    "CategoryMatcher",
+    "CrowdImage",
+    "Instance",
+    "Match",
+    "RoutingScore",
+    "average_precision",
+    "box_cover",
+    "box_iou",
+    "count_pixels",
+    "counting_metrics",
+    "crowd_metrics",
+    "label_map",
+    "load_synonyms",
+    "mask_overlap",
+    "match_boxes",
+    "matched_f1",
+    "mean_over_sets",
+    "normalize_phrase",
+    "region_metrics",
+    "salience_metrics",
+    "salience_scores",
+    "segmentation_metrics",
+]

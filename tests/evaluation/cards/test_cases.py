@@ -1,0 +1,75 @@
+"""The best and the worst replies are found, and drawn beside what was expected."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+import torch
+from PIL import Image
+
+from superlink.data import SceneDataset
+from superlink.evaluation import Evaluation, Evaluator
+from superlink.evaluation.cards.cases import draw_cases, extreme_cases
+from superlink.interfaces import Call, InstancePrediction, Reply, Route
+from superlink.tasks.detection import detection_conversation
+
+
+class Graded(Evaluator):
+    def measure(self, sample, reply):
+        return {}
+
+    def summarize(self, rows):
+        return {}
+
+    def quality(self, row):
+        return row["grade"]
+
+
+def _evaluation(*grades):
+    rows = ({"broken": "x"} if grade == "broken" else {"grade": grade} for grade in grades)
+    return Evaluation({}, tuple(rows))
+
+
+def test_extremes_are_sorted_and_none_comes_twice():
+    found = extreme_cases(_evaluation(0.5, 1.0, 0.0, "broken", 0.7, 0.2), Graded(), 2)
+    assert found == {"best": (1, 4), "worst": (2, 5)}
+
+
+@pytest.mark.parametrize(
+    ("grades", "expected"),
+    [
+        ((0.5,), {"best": (0,)}),
+        ((0.5, 0.5, 0.5), {"best": (0, 1), "worst": (2,)}),
+        ((None, None), {}),
+        ((), {}),
+    ],
+)
+def test_extremes_of_few(grades, expected):
+    assert extreme_cases(_evaluation(*grades), Graded(), 4) == expected
+
+
+class Copying:
+    """Answers with one box over the whole image."""
+
+    def answer(self, samples, routing="generated", *, max_new_tokens=128):
+        self.messages = [len(sample.messages) for sample in samples]
+        box = torch.tensor([[0.0, 0.0, 128.0, 128.0]])
+        prediction = InstancePrediction(box, torch.ones(1), torch.zeros(1).long(), ("all",))
+        route, call = Route(0, 1, "[DET]", "all"), Call(0, 1, "toy", (0,), 0)
+        return [Reply("all", "all", (route,), (call,), (prediction,)) for _ in samples]
+
+
+@pytest.mark.parametrize(("routing", "messages"), [("generated", 1), ("forced", 2)])
+def test_pictures_are_written(tmp_path, routing, messages):
+    samples = [
+        detection_conversation(record, random.Random(0), False)
+        for record in SceneDataset("val", num_scenes=3)
+    ]
+    model = Copying()
+    found = draw_cases(model, samples, {"best": (0, 2), "worst": (1,)}, routing, tmp_path)
+    assert model.messages == [messages]
+    assert list(found.values()) == [f"best-{routing}.jpg", f"worst-{routing}.jpg"]
+    with Image.open(tmp_path / f"best-{routing}.jpg") as best:
+        with Image.open(tmp_path / f"worst-{routing}.jpg") as worst:
+            assert best.width > 1.8 * worst.width
