@@ -14,9 +14,11 @@ __all__ = ["app"]
 
 COMMANDS = {
     "demo": "Train a tiny model on built-in scenes, measure it, and write a report.",
+    "data": "Look at annotated data, find what is broken in it, and convert it.",
     "train": "Train a recipe; a run that was stopped goes on where it was.",
     "predict": "Ask a model about a picture.",
     "eval": "Measure a model on annotated data.",
+    "cards": "Collect result cards on one page.",
     "verify": "Check that super links are exact on a backbone.",
     "check": "Check that a task decoder keeps its contract.",
     "new-decoder": "Make a package with a task decoder of your own.",

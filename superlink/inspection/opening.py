@@ -1,0 +1,67 @@
+"""Opening a set so that all of it can be looked at, whatever is broken in it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..data import AnnotatedImage
+from ..errors import InputError
+from ..registry import Registry
+from ..training import DataChoice
+from ..training.dataset import Conversation, load_reader, open_data
+from .validation import Finding, left_out
+
+__all__ = ["OpenedSet", "annotated_images", "open_set"]
+
+
+@dataclass(frozen=True)
+class OpenedSet:
+    """Records, and what their reader left out when it opened them."""
+
+    choice: DataChoice
+    """What was opened, with the options that the reader was given."""
+    records: Sequence[Any]
+    """What the reader returned."""
+    conversation: Conversation
+    """Makes a sample of a record."""
+    left_out: list[Finding]
+    """The items that the reader could not use."""
+
+    def indices(self, limit: int | None) -> range:
+        """The first `limit` records; all where it is None."""
+        return range(len(self.records) if limit is None else min(limit, len(self.records)))
+
+
+def open_set(choice: DataChoice, registry: Registry, defaults: Mapping[str, Any]) -> OpenedSet:
+    """Open a set.
+
+    Args:
+        choice: What to open.
+        registry: Where its task is looked up.
+        defaults: Options that are given too where the reader has them and `choice` does not say.
+    """
+    parameters = inspect.signature(load_reader(choice, registry)).parameters
+    added = {key: value for key, value in defaults.items() if key in parameters}
+    choice = choice.model_copy(update={"options": {**added, **choice.options}})
+    records, conversation = open_data(choice, registry)
+    return OpenedSet(choice, records, conversation, left_out(getattr(records, "problems", ())))
+
+
+def annotated_images(opened: OpenedSet, indices: Iterable[int]) -> Iterator[AnnotatedImage]:
+    """The records at `indices`.
+
+    Raises:
+        InputError: One is no `AnnotatedImage`.
+    """
+    for index in indices:
+        record = opened.records[index]
+        if not isinstance(record, AnnotatedImage):
+            raise InputError(
+                "COCO's form holds annotated images. Received: records of type "
+                f"{type(record).__name__}, from the reader {opened.choice.format!r} of the task "
+                f"{opened.choice.task!r}. Choose another reader, or another --task of this one."
+            )
+        yield record

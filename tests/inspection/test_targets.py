@@ -1,0 +1,32 @@
+"""Targets in a line."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from superlink.inspection.targets import describe_target
+
+BOXES = {"bboxes": torch.zeros(3, 4), "labels": torch.tensor([1, 0, 1]), "names": ("dog", "apple")}
+
+
+@pytest.mark.parametrize(
+    ("target", "told"),
+    [
+        (None, "no target"),
+        ({}, "nothing"),
+        (BOXES, "3 boxes: 2 x apple, 1 x dog"),
+        (BOXES | {"bboxes": torch.zeros(0, 4), "labels": torch.zeros(0).long()}, "no boxes"),
+        (BOXES | {"labels": torch.tensor([0])}, "1 box: 1 x dog"),
+        (
+            BOXES | {"masks": torch.zeros(3, 2, 2), "keypoints": torch.zeros(3, 5, 2)},
+            "3 boxes: 2 x apple, 1 x dog; with masks and keypoints",
+        ),
+        (BOXES | {"ignored_bboxes": torch.zeros(2, 4)}, "3 boxes: 2 x apple, 1 x dog; 2 ignored"),
+        ({"labels": torch.tensor([5]), "masks": torch.zeros(1, 2, 2)}, "1 mask: 1 x label 5; "),
+        ({"count": 7, "names": ("dog",)}, "count 7"),
+        ({"points": torch.zeros(2, 2), "prompt": "x" * 99}, "points of shape (2, 2); prompt xxx"),
+    ],
+)
+def test_target_in_a_line(target, told):
+    assert describe_target(target).startswith(told)
