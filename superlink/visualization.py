@@ -127,15 +127,15 @@ def draw_reply(image: Image.Image, reply: Reply, threshold: float = 0.25) -> Ima
 
 
 def draw_target(
-    image: Image.Image, targets: Sequence[Mapping[str, Any] | None], text: str = ""
+    image: Image.Image, targets: Sequence[Mapping[str, Any] | None], *paragraphs: str
 ) -> Image.Image:
-    """The picture of what should be found: annotated boxes, masks and keypoints, a text below.
+    """The picture of what should be found: annotated boxes, masks and keypoints, text below.
 
     Args:
         image: The original image.
         targets: Of its calls. `bboxes` (N, 4), `labels` (N,) and `names` are drawn, and `masks`
             (N, H, W) and `keypoints` (N, K, 2) where they are given; other targets have no picture.
-        text: Put below, for instance the expected answer.
+        paragraphs: Put below, for instance question and expected answer.
     """
     canvas = PictureCanvas(image)
     for target in targets:
@@ -149,7 +149,7 @@ def draw_target(
             if "keypoints" in target:
                 labelled = target["keypoints_visible"][index] > 0
                 canvas.points(target["keypoints"][index][labelled], label)
-    return _with_text(canvas.image, [text] if text else [])
+    return _with_text(canvas.image, paragraphs) if paragraphs else canvas.image
 
 
 def grid(pictures: Sequence[Image.Image], columns: int, gap: int = 12) -> Image.Image:

@@ -14,6 +14,10 @@ from ..runner import Answering, Evaluation, Routing, question
 
 __all__ = ["draw_cases", "extreme_cases"]
 
+_MAX_WIDTH = 1600
+_THRESHOLD = 0.3
+"""Score from which an instance is drawn; evaluators judge single replies by the same."""
+
 
 def extreme_cases(
     evaluation: Evaluation, evaluator: Evaluator, count: int
@@ -60,7 +64,9 @@ def draw_cases(
         ]
         if drawn:
             file = f"{name}-{routing}.jpg"
-            grid(drawn, columns=4).save(folder / file, quality=85)
+            sheet = grid(drawn, columns=4)
+            sheet.thumbnail((_MAX_WIDTH, sheet.height))
+            sheet.save(folder / file, quality=85)
             title = f"{name} replies, {routing} routing: expected left, replied right"
             pictures[title] = file
     return pictures
@@ -69,6 +75,9 @@ def draw_cases(
 def _pair(sample: Sample, reply: Reply) -> tuple[Image.Image, Image.Image]:
     """What was asked and expected, and what came back, on the last image."""
     image = sample.images[-1]
-    asked = question(sample).messages[-1].text
-    expected = f"asked: {asked}  expected: {sample.messages[-1].text}"
-    return draw_target(image, sample.targets, expected), draw_reply(image, reply)
+    asked = f"asked: {question(sample).messages[-1].text}"
+    expected = f"expected: {sample.messages[-1].text}"
+    return (
+        draw_target(image, sample.targets, asked, expected),
+        draw_reply(image, reply, _THRESHOLD),
+    )
