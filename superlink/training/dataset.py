@@ -17,7 +17,7 @@ from ..registry import Registry, load_object
 from ..registry.suggestions import suggest
 from .recipe import DataChoice
 
-__all__ = ["StageDataset", "load_reader", "open_data"]
+__all__ = ["Conversation", "StageDataset", "load_reader", "open_data"]
 
 Conversation = Callable[..., Sample]
 

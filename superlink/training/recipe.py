@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from ..build import ModelConfig
 from ..errors import ConfigError
@@ -39,8 +39,8 @@ class Stage(BaseModel):
 
     name: str = Field(pattern=r"^[a-z0-9_\-]+$")
     """Lower-case name, used for its folder."""
-    data: str
-    """Key of the recipe's `data`."""
+    data: str | dict[str, float]
+    """Key of the recipe's `data`; or several, each with its weight: a batch mixes them."""
     steps: int = Field(ge=1)
     """Optimizer steps."""
     batch_size: int = Field(default=8, ge=1)
@@ -76,6 +76,18 @@ class Stage(BaseModel):
     save_steps: int | None = Field(default=None, ge=1)
     """A checkpoint every so many steps; None writes none before the end of the stage."""
 
+    @field_validator("data")
+    @classmethod
+    def _weights_are_positive(cls, data: str | dict[str, float]) -> str | dict[str, float]:
+        if isinstance(data, dict) and (not data or min(data.values()) <= 0):
+            raise ValueError(f"each data set of a stage needs a positive weight, received {data}")
+        return data
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """The data sets of the stage, each with its weight."""
+        return {self.data: 1.0} if isinstance(self.data, str) else self.data
+
 
 class Recipe(BaseModel):
     """What `superlink train` does."""
@@ -99,10 +111,10 @@ class Recipe(BaseModel):
         if len(set(names)) != len(names):
             raise ValueError(f"each stage needs a name of its own, received {names}")
         for stage in self.stages:
-            if stage.data not in self.data:
+            if unknown := [name for name in stage.weights if name not in self.data]:
                 raise ValueError(
-                    f"stage {stage.name!r} wants the data {stage.data!r}. "
-                    f"{suggest(stage.data, self.data)}"
+                    f"stage {stage.name!r} wants the data {unknown[0]!r}. "
+                    f"{suggest(unknown[0], self.data)}"
                 )
         return self
 

@@ -17,8 +17,9 @@ from ..errors import CheckpointError, InputError, MissingDependencyError
 from ..model import SuperLinkModel
 from ..registry import Registry, default_registry
 from .dataset import StageDataset, open_data
+from .mixture import Mixture
 from .parameters import freeze
-from .recipe import Recipe
+from .recipe import Recipe, Stage
 from .trainer import SuperLinkTrainer, stage_arguments
 
 __all__ = ["TrainingResult", "train"]
@@ -92,10 +93,9 @@ def _run_stage(
     progress: bool,
 ) -> None:
     stage, seed = recipe.stages[index], recipe.seed * 1000 + index
-    records, conversation = open_data(recipe.data[stage.data], registry)
     arguments = stage_arguments(stage, folder, seed)
     per_step = stage.batch_size * stage.gradient_accumulation
-    dataset = StageDataset(records, conversation, stage.steps * per_step, seed)
+    dataset = _dataset(recipe, stage, stage.steps * per_step, seed, registry)
     freeze(model, stage, fixed)
     model.stop_gradient, model.lm_weight = stage.stop_gradient, stage.lm_weight
     trainer = SuperLinkTrainer(
@@ -113,6 +113,15 @@ def _run_stage(
     }
     (folder / "log.json").write_text(json.dumps(log, indent=1), encoding="utf-8")
     save(model, folder / "model")
+
+
+def _dataset(
+    recipe: Recipe, stage: Stage, num_samples: int, seed: int, registry: Registry
+) -> StageDataset | Mixture:
+    sources = [open_data(recipe.data[name], registry) for name in stage.weights]
+    if len(sources) == 1:
+        return StageDataset(*sources[0], num_samples, seed)
+    return Mixture(sources, list(stage.weights.values()), num_samples, seed)
 
 
 def _claim(output: Path, recipe: Recipe) -> None:

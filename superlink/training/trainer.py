@@ -20,6 +20,7 @@ from ..model import SuperLinkModel
 from ..registry import Registry
 from .averaging import MovingAverage
 from .dataset import StageDataset
+from .mixture import Mixture
 from .naming import LinkNaming
 from .parameters import parameter_groups
 from .progress import StageProgress
@@ -56,7 +57,7 @@ class SuperLinkTrainer(Trainer):
         model: SuperLinkModel,
         arguments: TrainingArguments,
         stage: Stage,
-        dataset: StageDataset,
+        dataset: StageDataset | Mixture,
         *,
         registry: Registry | None = None,
         progress: bool = True,

@@ -179,6 +179,26 @@ def test_training_without_accelerate_names_the_cure(run, recipe, monkeypatch):
         run(recipe(steps=1))
 
 
+def test_stage_of_several_data_sets_mixes_them_in_a_batch(run, recipe, monkeypatch):
+    options = {"num_scenes": 4, "size": 64, "seed": 7}
+    more = {"task": "detection", "format": "scenes", "options": options}
+    mixed = recipe(steps=3, datasets={"more": more}, data={"scenes": 1, "more": 2})
+    seen = []
+    monkeypatch.setattr(
+        stages.SuperLinkTrainer,
+        "_collate",
+        lambda self, samples: seen.extend(samples) or dict(self.linked.processor(samples)),
+    )
+    run(mixed)
+    # The seed of a data set of scenes is the high part of the number in its keys.
+    numbers = [int(sample.key.split("#")[0].rsplit("/", 1)[1]) for sample in seen]
+    assert {number >> 32 for number in numbers} == {0, 7}
+    with pytest.raises(ConfigError, match="positive weight"):
+        recipe(data={"scenes": 0})
+    with pytest.raises(ConfigError, match="wants the data 'scene'"):
+        recipe(data={"scene": 1})
+
+
 def test_workers_that_read_ahead_change_nothing(run, recipe, tmp_path):
     run(recipe(steps=6), "alone")
     run(recipe(steps=6, num_workers=2), "ahead")
