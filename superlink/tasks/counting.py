@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 from typing import Any
 
+from ..data.flipping import sometimes_mirrored
 from ..data.schema import CountedImage
 from ..errors import InputError
 from ..interfaces import IMAGE, Message, Sample
@@ -28,6 +29,7 @@ def counting_conversation(
     answer_variety: float = 0.05,
     token: str = "[DET]",
     masks: bool | None = None,
+    flip: float = 0.0,
 ) -> Sample:
     """Ask how many of one kind there are, and answer with one route.
 
@@ -39,11 +41,14 @@ def counting_conversation(
         answer_variety: Share of training answers with words around the route.
         token: The routing token.
         masks: Whether the data set has masks; None: each record tells.
+        flip: Share of training images that are mirrored, with left and right exchanged in words.
 
     Raises:
         InputError: A training record does not have as many boxes as it counts.
     """
     check_token(token)
+    if training:
+        record = sometimes_mirrored(record, rng, flip)
     if training and len(record.objects) != record.count:
         raise InputError(
             "To count is learnt from the boxes of all that is counted. Received: "

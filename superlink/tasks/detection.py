@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from ..data.flipping import sometimes_mirrored
 from ..data.scenes import scene_names
 from ..data.schema import AnnotatedImage
 from ..errors import InputError
@@ -41,6 +42,7 @@ def detection_conversation(
     absent_classes: AbsentClasses = 3,
     token: str = "[DET]",
     masks: bool | None = None,
+    flip: float = 0.0,
 ) -> Sample:
     """Ask for the classes of an image, some absent ones among them, and answer with their boxes.
 
@@ -61,8 +63,11 @@ def detection_conversation(
         token: The routing token behind each class.
         masks: Whether the data set has masks; None: each record tells. True matters for images
             without objects, whose mask is then known to be empty.
+        flip: Share of training images that are mirrored, with left and right exchanged in words.
     """
     check_token(token)
+    if training:
+        record = sometimes_mirrored(record, rng, flip)
     present = sorted({item.name for item in record.objects})
     open_question = training and bool(present) and rng.random() < open_questions
     if open_question:

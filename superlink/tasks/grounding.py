@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from ..data.flipping import sometimes_mirrored
 from ..data.schema import ReferringImage
 from ..interfaces import IMAGE, Message, Sample
 from .phrasing import check_token, choose_template
@@ -26,6 +27,7 @@ def grounding_conversation(
     answer_variety: float = 0.3,
     token: str = "[GRD]",
     masks: bool | None = None,
+    flip: float = 0.0,
 ) -> Sample:
     """Ask where something is, and answer with one route, which has no phrase.
 
@@ -39,8 +41,11 @@ def grounding_conversation(
         answer_variety: Share of training answers in other words than the first template.
         token: The routing token.
         masks: Whether the data set has masks; None: each record tells.
+        flip: Share of training images that are mirrored, with left and right exchanged in words.
     """
     check_token(token)
+    if training:
+        record = sometimes_mirrored(record, rng, flip)
     asks = record.expression.rstrip().endswith("?")
     varied = training and rng.random() < variety
     varied_answer = training and rng.random() < answer_variety
