@@ -105,9 +105,28 @@ def test_palette_colors_are_told_apart():
 
 def test_reply_shows_instances_above_the_threshold():
     image = Image.new("RGB", (64, 64))
-    assert not _where(draw_reply(image, _reply()), 1).any()
-    assert _where(draw_reply(image, _reply()), 0).any()
-    assert _where(draw_reply(image, _reply(), threshold=0.1), 1).any()
+    cat, dog = map(PictureCanvas(image).color_of, ("cat", "dog"))
+    assert not _where(draw_reply(image, _reply()), dog)[:512].any()
+    assert _where(draw_reply(image, _reply()), cat)[:512].any()
+    assert _where(draw_reply(image, _reply(), threshold=0.1), dog)[:512].any()
+
+
+def test_names_have_one_colour_in_all_pictures_and_no_two_the_same():
+    first, second = (PictureCanvas(Image.new("RGB", (9, 9))) for _ in range(2))
+    assert first.color_of("apple") == second.color_of(" Apple")
+    names = [f"name {index}" for index in range(len(PALETTE))]
+    assert len({second.color_of(name) for name in names[:-1]} | {second.color_of("apple")}) == 12
+    assert 0 <= second.color_of("one too many") < len(PALETTE)
+
+
+def test_words_of_a_reply_have_the_colour_of_what_was_found():
+    image = Image.new("RGB", (64, 64))
+    routes = (Route(0, 1, "[DET]", "cat", (2, 5)), Route(0, 1, "[DET]", "dog", (9, 12)))
+    reply = Reply("a cat, a dog", "", routes, (CALL,), _reply().predictions)
+    strip = np.asarray(draw_reply(image, reply, threshold=0.95))[512:]
+    for name in ("cat", "dog"):
+        color = ImageColor.getrgb(PALETTE[PictureCanvas(image).color_of(name)])
+        assert (strip == color).all(-1).sum() > 50
 
 
 def test_reply_text_stands_below_the_picture():

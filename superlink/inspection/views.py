@@ -153,7 +153,7 @@ def _draw(canvas: PictureCanvas, marks: Marks, geometry: Geometry) -> None:
     for box in geometry.boxes_to_stream(marks.ignored).tolist():
         pen.rectangle(tuple(box), outline=_GREY, width=canvas.line_width)
     for index, mask in enumerate(marks.masks):
-        canvas.mask(mask, _color(marks, index))
+        canvas.mask(mask, _color(canvas, marks, index))
     boxes = geometry.boxes_to_stream(marks.bboxes)
     areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
     written: Counter[str] = Counter()
@@ -162,9 +162,9 @@ def _draw(canvas: PictureCanvas, marks: Marks, geometry: Geometry) -> None:
         name = marks.name(index)
         written[name] += 1
         letters = name if written[name] <= _MAX_LETTERS else ""
-        canvas.box((x1, y1, x2, y2), letters, _color(marks, index))
+        canvas.box((x1, y1, x2, y2), letters, _color(canvas, marks, index))
     for index, points in enumerate(marks.points):
-        canvas.points(geometry.points_to_stream(points), _color(marks, index))
+        canvas.points(geometry.points_to_stream(points), _color(canvas, marks, index))
 
 
 def _tint(canvas: PictureCanvas, void: Tensor) -> None:
@@ -174,8 +174,9 @@ def _tint(canvas: PictureCanvas, void: Tensor) -> None:
     canvas.image.paste(grey, (0, 0), pixels.resize(canvas.image.size))
 
 
-def _color(marks: Marks, index: int) -> int:
-    return marks.labels[index] if index < len(marks.labels) else index
+def _color(canvas: PictureCanvas, marks: Marks, index: int) -> int:
+    label = marks.labels[index] if index < len(marks.labels) else index
+    return canvas.color_of(marks.name(index) or f"label {label}")
 
 
 def _visible_points(target: Mapping[str, Any]) -> list[Tensor]:

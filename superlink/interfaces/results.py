@@ -31,6 +31,11 @@ class Canvas(Protocol):
     image: Image.Image
     """The picture so far; a prediction may also replace it."""
 
+    def color_of(self, name: str) -> int:
+        """The colour of a name: the same one in most pictures, and of no other name in this one,
+        while there are enough."""
+        ...
+
     def box(self, bbox: tuple[float, float, float, float], label: str = "", color: int = 0) -> None:
         """Draw a box (x1, y1, x2, y2) with a label; `color` picks from the palette."""
 
@@ -114,17 +119,17 @@ class InstancePrediction(Prediction):
         return {"instances": instances}
 
     def draw(self, canvas: Canvas) -> None:
-        """Draw boxes with phrase and score, one colour a route; the best lies on top."""
+        """Draw boxes with phrase and score, one colour a phrase; the best lies on top."""
         for index in reversed(range(len(self.bboxes))):
-            label = int(self.labels[index])
+            phrase = self.phrases[int(self.labels[index])]
+            color = canvas.color_of(phrase)
             if self.masks is not None:
-                canvas.mask(self.masks[index], label)
+                canvas.mask(self.masks[index], color)
             x1, y1, x2, y2 = self.bboxes[index].tolist()
-            canvas.box(
-                (x1, y1, x2, y2), f"{self.phrases[label]} {float(self.scores[index]):.2f}", label
-            )
+            label = f"{phrase} {float(self.scores[index]):.2f}".strip()
+            canvas.box((x1, y1, x2, y2), label, color)
             if self.keypoints is not None:
-                canvas.points(self.keypoints[index], label)
+                canvas.points(self.keypoints[index], color)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from PIL import Image, ImageOps
 
 from superlink.inspection.views import CELL, Marks, annotated_view, fitted, warped
 from superlink.interfaces import IMAGE, Geometry, Message, Sample
+from superlink.visualization import PictureCanvas
 
 SIZE = (60, 120)  # height, width
 
@@ -100,16 +101,16 @@ def test_image_is_moved_as_its_points_are(stream):
             assert drawn[y, x] == pytest.approx(color, abs=2)
 
 
-def test_letters_are_for_the_largest_of_a_name():
+def test_letters_are_for_the_largest_of_a_name(monkeypatch):
+    written = []
+    monkeypatch.setattr(
+        PictureCanvas, "box", lambda self, box, label="", color=0: written.append(label)
+    )
     many = torch.tensor([[x, 10.0, x + 10, 20] for x in range(0, 110, 11)])
-    few = Marks(many[:3], [0] * 3, ["cat"])
-    all_of_them = Marks(many, [0] * len(many), ["cat"])
-    blank = Marks(many, [0] * len(many), [])
-    letters = [
-        np.abs(np.asarray(fitted(picture(), [a]), int) - np.asarray(fitted(picture(), [b]), int))
-        for a, b in ((few, Marks(many[:3], [0] * 3, [])), (all_of_them, blank))
-    ]
-    assert (letters[0] > 0).sum() == pytest.approx((letters[1] > 0).sum(), rel=0.3)
+    fitted(picture(), [Marks(many, [0] * len(many), ["cat"])])
+    assert len(written) == len(many)
+    assert [label for label in written if label] == ["cat"] * 3
+    assert written[:3] == ["cat"] * 3
 
 
 def test_sample_without_an_image_says_so():

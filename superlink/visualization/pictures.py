@@ -1,0 +1,94 @@
+"""Pictures of replies and targets: what was found on the image, and the words below it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from PIL import Image
+
+from ..errors import InputError
+from ..interfaces import InstancePrediction, Reply
+from .canvas import PictureCanvas, color_at
+from .lettering import Word, with_text
+
+__all__ = ["draw_reply", "draw_target", "grid"]
+
+
+def draw_reply(image: Image.Image, reply: Reply, threshold: float = 0.25) -> Image.Image:
+    """The picture of a reply: its predictions on the image, its text below.
+
+    Args:
+        image: The image that the reply speaks of.
+        reply: What the model answered.
+        threshold: Instances with a lower score are left out.
+    """
+    canvas = PictureCanvas(image)
+    for prediction in reply.predictions:
+        if isinstance(prediction, InstancePrediction):
+            prediction = prediction.above(threshold)
+        prediction.draw(canvas)
+    failures = [f"{failure.call.decoder} failed: {failure.reason}" for failure in reply.failures]
+    plain = [[Word(word) for word in text.split()] for text in failures]
+    return with_text(canvas.image, [_legend(reply, canvas), *plain])
+
+
+def draw_target(
+    image: Image.Image, targets: Sequence[Mapping[str, Any] | None], *paragraphs: str
+) -> Image.Image:
+    """The picture of what should be found: annotated boxes, masks and keypoints, text below.
+
+    Args:
+        image: The original image.
+        targets: Of its calls. `bboxes` (N, 4), `labels` (N,) and `names` are drawn, and `masks`
+            (N, H, W) and `keypoints` (N, K, 2) where they are given; other targets have no picture.
+        paragraphs: Put below, for instance question and expected answer.
+    """
+    canvas = PictureCanvas(image)
+    for target in targets:
+        if target is None or not {"bboxes", "labels", "names"} <= target.keys():
+            continue
+        for index, label in enumerate(target["labels"].tolist()):
+            name = target["names"][label]
+            color = canvas.color_of(name)
+            if len(target.get("masks", ())):
+                canvas.mask(target["masks"][index], color)
+            x1, y1, x2, y2 = target["bboxes"][index].tolist()
+            canvas.box((x1, y1, x2, y2), name, color)
+            if "keypoints" in target:
+                labelled = target["keypoints_visible"][index] > 0
+                canvas.points(target["keypoints"][index][labelled], color)
+    lines = [[Word(word) for word in text.split()] for text in paragraphs]
+    return with_text(canvas.image, lines) if lines else canvas.image
+
+
+def grid(pictures: Sequence[Image.Image], columns: int, gap: int = 12) -> Image.Image:
+    """Put pictures side by side on white, each in the middle of a cell that fits the largest."""
+    if not pictures or columns < 1:
+        raise InputError(
+            "A grid needs at least one picture and one column. "
+            f"Received: {len(pictures)} pictures, columns={columns}"
+        )
+    columns = min(columns, len(pictures))
+    rows = -(-len(pictures) // columns)
+    width, height = (max(sides) for sides in zip(*(p.size for p in pictures), strict=True))
+    size = (columns * (width + gap) + gap, rows * (height + gap) + gap)
+    sheet = Image.new("RGB", size, "white")
+    for index, picture in enumerate(pictures):
+        row, column = divmod(index, columns)
+        x = gap + column * (width + gap) + (width - picture.width) // 2
+        y = gap + row * (height + gap)
+        sheet.paste(picture, (x, y))
+    return sheet
+
+
+def _legend(reply: Reply, canvas: PictureCanvas) -> list[Word]:
+    """The words of a reply; those of a phrase have the colour of what was found for it."""
+    spans = [(route.span, canvas.color_of(route.phrase)) for route in reply.routes if route.phrase]
+    words = []
+    for found in re.finditer(r"\S+", reply.text):
+        inside = (color for (a, b), color in spans if a < found.end() and found.start() < b)
+        index = next(inside, None)
+        words.append(Word(found.group(), None if index is None else color_at(index)))
+    return words
