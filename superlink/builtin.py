@@ -11,6 +11,7 @@ from .tasks.specs import (
     COUNTING,
     DETECTION,
     DIALOGUE,
+    GROUNDED_CAPTION,
     GROUNDING,
     SALIENT_OBJECT,
     SEMANTIC_SEGMENTATION,
@@ -24,6 +25,7 @@ def superlink_tasks() -> Iterator[TaskSpec]:
     """The tasks below `superlink.tasks`."""
     yield DETECTION
     yield GROUNDING
+    yield GROUNDED_CAPTION
     yield SEMANTIC_SEGMENTATION
     yield SALIENT_OBJECT
     yield COUNTING

@@ -27,17 +27,29 @@ from .scenes import (
     SceneDataset,
     attribution,
     draw_scene,
+    draw_scene_and_stuff,
+    read_scene_captions,
     read_scene_counts,
     read_scene_expressions,
+    read_scene_regions,
     read_scenes,
     scene_names,
+    stuff_names,
 )
-from .schema import AnnotatedImage, AnnotatedObject, CountedImage, Dialogue, ReferringImage
+from .schema import (
+    AnnotatedImage,
+    AnnotatedObject,
+    CaptionedImage,
+    CountedImage,
+    Dialogue,
+    ReferringImage,
+)
 
 __all__ = [
     "KEYPOINT_NAMES",
     "AnnotatedImage",
     "AnnotatedObject",
+    "CaptionedImage",
     "CocoDataset",
     "CountedImage",
     "Dialogue",
@@ -49,6 +61,7 @@ __all__ = [
     "SceneDataset",
     "attribution",
     "draw_scene",
+    "draw_scene_and_stuff",
     "export_coco",
     "read_coco",
     "read_coco_counts",
@@ -63,10 +76,13 @@ __all__ = [
     "read_reason_seg",
     "read_refcoco",
     "read_regions",
+    "read_scene_captions",
     "read_scene_counts",
     "read_scene_expressions",
+    "read_scene_regions",
     "read_scenes",
     "read_semantic_folder",
     "read_table",
     "scene_names",
+    "stuff_names",
 ]

@@ -18,6 +18,7 @@ from ..interfaces.images import open_image
 __all__ = [
     "AnnotatedImage",
     "AnnotatedObject",
+    "CaptionedImage",
     "CountedImage",
     "Dialogue",
     "ImageRecord",
@@ -179,6 +180,41 @@ class ReferringImage(ImageRecord):
         if not self.expression.strip():
             raise InputError(f"An expression must say something. Received: none in {self.source}")
         self.check_inside(*self.objects)
+
+
+@dataclass(frozen=True, eq=False)
+class CaptionedImage(ImageRecord):
+    """An image, and a caption of which some parts name objects."""
+
+    image: Image.Image | Path
+    """The pixels, or the file that holds them."""
+    parts: tuple[tuple[str, tuple[AnnotatedObject, ...]], ...]
+    """The caption in pieces that follow each other without a gap: a text, and the objects that it
+    names; none where it is just text."""
+    key: str
+    """A stable name of the record."""
+    size: tuple[int, int] | None = None
+    """Width and height that the objects were annotated at, where it is known."""
+
+    def __post_init__(self) -> None:
+        if not self.caption.strip():
+            raise InputError(f"A caption must say something. Received: none in {self.source}")
+        if any(not text.strip() for text, objects in self.parts if objects):
+            raise InputError(
+                "What names objects must be words. "
+                f"Received: {[text for text, _ in self.parts]} in {self.source}"
+            )
+        self.check_inside(*self.objects)
+
+    @property
+    def caption(self) -> str:
+        """The whole text."""
+        return "".join(text for text, _ in self.parts)
+
+    @property
+    def objects(self) -> tuple[AnnotatedObject, ...]:
+        """The objects that the caption names, in its order."""
+        return tuple(item for _, objects in self.parts for item in objects)
 
 
 @dataclass(frozen=True, eq=False)

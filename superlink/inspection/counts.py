@@ -11,7 +11,14 @@ from typing import Any
 
 from PIL import Image
 
-from ..data import AnnotatedImage, AnnotatedObject, CountedImage, Dialogue, ReferringImage
+from ..data import (
+    AnnotatedImage,
+    AnnotatedObject,
+    CaptionedImage,
+    CountedImage,
+    Dialogue,
+    ReferringImage,
+)
 from ..data.schema import ImageRecord
 from .validation import Finding, read_record
 
@@ -19,6 +26,8 @@ __all__ = ["Counts", "Spread", "count_records", "rows_of"]
 
 SMALL, MEDIUM = 32**2, 96**2
 """Areas in pixels from which on COCO calls an object medium and large."""
+
+_WithObjects = AnnotatedImage | CaptionedImage | CountedImage | ReferringImage
 
 
 @dataclass(frozen=True)
@@ -101,12 +110,15 @@ class _Counting:
         self.counts.records += 1
         if isinstance(record, ImageRecord):
             self._add_image(record)
-        if isinstance(record, AnnotatedImage | ReferringImage | CountedImage):
+        if isinstance(record, _WithObjects):
             self._add_objects(record)
         if isinstance(record, AnnotatedImage):
             self._add_annotations(record)
         elif isinstance(record, ReferringImage):
             self.counts.numbers["expressions"] += 1
+        elif isinstance(record, CaptionedImage):
+            self.counts.numbers["captions"] += 1
+            self.counts.classes.update(item.name for item in record.objects)
         elif isinstance(record, CountedImage):
             self.counts.classes[record.name] += record.count
             self.counts.numbers["counted"] += record.count
@@ -133,7 +145,7 @@ class _Counting:
         for side, value in zip(("width", "height"), known or (), strict=False):
             self._values.setdefault(f"image {side}", []).append(value)
 
-    def _add_objects(self, record: AnnotatedImage | ReferringImage | CountedImage) -> None:
+    def _add_objects(self, record: _WithObjects) -> None:
         numbers, objects = self.counts.numbers, record.objects
         self._values.setdefault("objects per record", []).append(len(objects))
         numbers["objects"] += len(objects)

@@ -9,6 +9,7 @@ __all__ = [
     "COUNTING",
     "DETECTION",
     "DIALOGUE",
+    "GROUNDED_CAPTION",
     "GROUNDING",
     "SALIENT_OBJECT",
     "SEMANTIC_SEGMENTATION",
@@ -43,11 +44,19 @@ GROUNDING = TaskSpec(
     evaluator="superlink.evaluation.grounding:GroundingEvaluator",
 )
 
+GROUNDED_CAPTION = TaskSpec(
+    "grounded_caption",
+    conversation="superlink.tasks.captions:caption_conversation",
+    readers={"scenes": "superlink.data.scenes:read_scene_captions"},
+    evaluator="superlink.evaluation.detection:DetectionEvaluator",
+)
+
 SEMANTIC_SEGMENTATION = TaskSpec(
     "semantic_segmentation",
     conversation="superlink.tasks.semantic:semantic_conversation",
     readers={
         "ade20k": f"{_READERS}.semantic_folder:read_semantic_folder",
+        "scenes": "superlink.data.scenes:read_scene_regions",
         "semantic_folder": f"{_READERS}.semantic_folder:read_semantic_folder",
     },
     evaluator="superlink.evaluation.semantic:SemanticEvaluator",

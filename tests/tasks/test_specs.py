@@ -25,6 +25,8 @@ FIELDS = {
     ("detection", "answer"): "routes",
     ("detection", "find"): "classes",
     ("detection", "open"): None,
+    ("grounded_caption", "answer"): "caption",
+    ("grounded_caption", "describe"): None,
     ("grounding", "expression"): "expression",
     ("grounding", "found"): "route",
     ("grounding", "nothing"): None,

@@ -1,11 +1,14 @@
-"""The built-in scenes: drawings with exact annotations on real photographs."""
+"""The built-in scenes: drawings with exact annotations on photographs and painted landscapes."""
 
 from .attribution import attribution
-from .composition import SceneConfig, draw_scene, scene_names
+from .captioning import read_scene_captions
+from .composition import SceneConfig, draw_scene, draw_scene_and_stuff, scene_names
 from .counting import read_scene_counts
 from .dataset import SceneDataset, read_scenes
 from .figure import KEYPOINT_NAMES
+from .landscape import stuff_names
 from .referring import read_scene_expressions
+from .regions import read_scene_regions
 
 __all__ = [
     "KEYPOINT_NAMES",
@@ -13,8 +16,12 @@ __all__ = [
     "SceneDataset",
     "attribution",
     "draw_scene",
+    "draw_scene_and_stuff",
+    "read_scene_captions",
     "read_scene_counts",
     "read_scene_expressions",
+    "read_scene_regions",
     "read_scenes",
     "scene_names",
+    "stuff_names",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-__all__ = ["describe_names", "position_word", "size_word"]
+__all__ = ["count_phrase", "describe_names", "position_word", "separators", "size_word"]
 
 _NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 _PLURALS = {"person": "people", "fish": "fish"}
@@ -21,16 +21,25 @@ def describe_names(names: Sequence[str]) -> str:
     counts = Counter(names)
     if not counts:
         return "a picture of nothing in particular"
-    *front, last = (_counted(name, count) for name, count in counts.items())
-    return "a picture of " + (f"{', '.join(front)} and {last}" if front else last)
+    phrases = [count_phrase(name, count) for name, count in counts.items()]
+    between = separators(len(phrases))
+    listed = "".join(a + b for a, b in zip(phrases, between, strict=True))
+    return f"a picture of {listed}"
 
 
-def _counted(name: str, count: int) -> str:
+def separators(count: int) -> tuple[str, ...]:
+    """What follows each of `count` phrases of a list: `a, b and c`."""
+    return (*([", "] * (count - 2)), *([" and "] if count > 1 else []), "")
+
+
+def count_phrase(name: str, count: int, adjective: str = "") -> str:
+    """How many there are of what: `an apple`, `two small dogs`."""
+    qualified = f"{adjective} " if adjective else ""
     if count == 1:
-        return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
+        return f"{'an' if (qualified or name)[0] in 'aeiou' else 'a'} {qualified}{name}"
     plural = name + ("es" if name.endswith(("s", "sh", "ch", "x")) else "s")
     number = _NUMBERS[count] if count < len(_NUMBERS) else str(count)
-    return f"{number} {_PLURALS.get(name, plural)}"
+    return f"{number} {qualified}{_PLURALS.get(name, plural)}"
 
 
 def size_word(share: float) -> str:

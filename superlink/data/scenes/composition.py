@@ -1,23 +1,29 @@
-"""One built-in scene: drawings pasted on a photograph, with exact boxes, masks and keypoints."""
+"""One built-in scene: drawings pasted on a photograph or a landscape, with exact annotations."""
 
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import get_args
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
 from ...errors import ConfigError
-from ..schema import AnnotatedImage, AnnotatedObject
+from ..readers.mask_folder import mask_box
+from ..schema import AnnotatedImage, AnnotatedObject, Mask
 from .captions import describe_names, position_word, size_word
 from .drawings import DRAWINGS, DrawingSet, drawing_codes, render_drawing
 from .figure import draw_figure
+from .landscape import draw_landscape
 from .photos import Split, load_photos
 
-__all__ = ["SceneConfig", "draw_scene", "scene_names"]
+__all__ = ["Background", "SceneConfig", "draw_scene", "draw_scene_and_stuff", "scene_names"]
+
+Background = Literal["photo", "landscape"]
+"""A photograph, or a painted landscape of which it is known where each kind of stuff is."""
 
 _PERSON = "person"
 _PERSON_SHARE = 0.2
@@ -34,18 +40,21 @@ class SceneConfig:
     size: int = 128
     """Height and width in pixels."""
     split: Split = "train"
-    """Which photographs stand behind, and which random draws are made."""
+    """Which photographs, or textures and tints, stand behind, and which random draws are made."""
     drawings: DrawingSet = "seen"
     """`held_out` shows each class by the one drawing that `seen` never uses."""
     max_objects: int = 4
     """Scenes have from 1 to so many objects."""
     num_kinds: int | None = None
     """The most classes that a scene has objects of; None: any."""
+    background: Background = "photo"
+    """What stands behind the objects."""
 
     def __post_init__(self) -> None:
         for name, value, choices in (
             ("split", self.split, get_args(Split)),
             ("drawings", self.drawings, get_args(DrawingSet)),
+            ("background", self.background, get_args(Background)),
         ):
             if value not in choices:
                 raise ConfigError(f"{name} must be one of {choices}. Received: {name}={value!r}")
@@ -82,15 +91,34 @@ def draw_scene(config: SceneConfig, seed: int) -> AnnotatedImage:
     Raises:
         MissingDependencyError: A package that ships photographs or drawings is not installed.
     """
+    return draw_scene_and_stuff(config, seed)[0]
+
+
+def draw_scene_and_stuff(
+    config: SceneConfig, seed: int
+) -> tuple[AnnotatedImage, Mapping[str, Mask]]:
+    """Draw one scene, see `draw_scene`, and tell what is seen of its background.
+
+    Returns:
+        The scene with its objects, and a mask (size, size) for each kind of stuff of a landscape,
+        without what objects cover. Each pixel of a landscape is in one of all these masks;
+        photographs have no stuff.
+    """
     # The split is part of the seed, so that a training scene never lays out as a validation scene.
     rng = random.Random(f"superlink scene {config.split} {seed}")
-    canvas = _background(config, rng)
+    canvas, stuff = _background(config, rng)
     placed: list[_Placed] = []
     kinds = [_kind(rng) for _ in range(config.num_kinds or 0)]
     for _ in range(rng.randint(1, config.max_objects)):
         name = rng.choice(kinds) if kinds else _kind(rng)
         sprite, keypoints = _sprite(name, config, rng)
         _place(canvas, placed, name, sprite, keypoints, rng)
+    return _scene(config, seed, canvas, placed), _uncovered(stuff, placed)
+
+
+def _scene(
+    config: SceneConfig, seed: int, canvas: Image.Image, placed: list[_Placed]
+) -> AnnotatedImage:
     names = [item.name for item in placed]
     return AnnotatedImage(
         image=canvas,
@@ -101,17 +129,31 @@ def draw_scene(config: SceneConfig, seed: int) -> AnnotatedImage:
     )
 
 
+def _uncovered(stuff: Mapping[str, Mask], placed: list[_Placed]) -> dict[str, Mask]:
+    """What is left of each mask beside the objects, where anything is."""
+    free = ~np.logical_or.reduce([item.mask for item in placed])
+    return {name: mask & free for name, mask in stuff.items() if (mask & free).any()}
+
+
 def _kind_of_scene(config: SceneConfig) -> str:
     """The part of a key that all scenes of a config share."""
     few = "" if config.num_kinds is None else f"/{config.num_kinds} kinds"
-    return f"scenes/{config.split}/{config.drawings}/{config.size}{few}"
+    behind = "" if config.background == "photo" else f"/{config.background}"
+    return f"scenes/{config.split}/{config.drawings}/{config.size}{few}{behind}"
 
 
 def _kind(rng: random.Random) -> str:
     return _PERSON if rng.random() < _PERSON_SHARE else rng.choice(tuple(DRAWINGS))
 
 
-def _background(config: SceneConfig, rng: random.Random) -> Image.Image:
+def _background(config: SceneConfig, rng: random.Random) -> tuple[Image.Image, Mapping[str, Mask]]:
+    """What stands behind, and a mask of each kind of stuff that is known in it."""
+    if config.background == "landscape":
+        return draw_landscape(rng, config.size, config.split)
+    return _photograph(config, rng), {}
+
+
+def _photograph(config: SceneConfig, rng: random.Random) -> Image.Image:
     """A random square of a random photograph, mirrored half of the time."""
     photo = rng.choice(load_photos(config.split))
     shorter = min(photo.size)
@@ -186,8 +228,7 @@ def _stays_visible(
 
 def _annotate(item: _Placed, count: int) -> AnnotatedObject:
     height, width = item.mask.shape
-    columns, rows = np.flatnonzero(item.mask.any(0)), np.flatnonzero(item.mask.any(1))
-    bbox = (float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1))
+    bbox = mask_box(item.mask)
     attributes = {
         "size": size_word(np.count_nonzero(item.mask) / item.mask.size),
         "position": position_word(bbox, width, height),

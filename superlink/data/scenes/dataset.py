@@ -9,7 +9,7 @@ from ...errors import ConfigError
 from ..problems import Problems
 from ..records import Records
 from ..schema import AnnotatedImage
-from .composition import SceneConfig, draw_scene
+from .composition import Background, SceneConfig, draw_scene
 from .drawings import DrawingSet
 from .photos import Split
 
@@ -28,13 +28,14 @@ class SceneDataset(Records[AnnotatedImage]):
         size: int = 128,
         max_objects: int = 4,
         num_kinds: int | None = None,
+        background: Background = "photo",
     ) -> None:
         if num_scenes < 1 or not 0 <= seed < 2**31:
             raise ConfigError(
                 "A scene dataset needs at least one scene and a seed from 0 to 2**31 - 1. "
                 f"Received: num_scenes={num_scenes}, seed={seed}"
             )
-        self.config = SceneConfig(size, split, drawings, max_objects, num_kinds)
+        self.config = SceneConfig(size, split, drawings, max_objects, num_kinds, background)
         self.num_scenes = num_scenes
         self.seed = seed
         self.problems = Problems()
@@ -44,8 +45,11 @@ class SceneDataset(Records[AnnotatedImage]):
 
     def record(self, index: int) -> AnnotatedImage:
         """Draw one scene."""
-        # Seeds lie so far apart that the scenes of two datasets never overlap.
-        return draw_scene(self.config, self.seed * 2**32 + index)
+        return draw_scene(self.config, self.scene_seed(index))
+
+    def scene_seed(self, index: int) -> int:
+        """The seed of one scene; those of two datasets with different seeds never overlap."""
+        return self.seed * 2**32 + index
 
 
 def read_scenes(
@@ -56,16 +60,18 @@ def read_scenes(
     size: int = 128,
     max_objects: int = 4,
     num_kinds: int | None = None,
+    background: Background = "photo",
 ) -> SceneDataset:
     """The built-in scenes as a reader: what a recipe names as format `scenes`.
 
     Args:
-        split: Which photographs stand behind, and which random draws are made.
+        split: Which photographs or landscapes stand behind, and which random draws are made.
         drawings: `held_out` shows each class by the one drawing that `seen` never uses.
         num_scenes: How many scenes.
         seed: Of the scenes.
         size: Height and width in pixels.
         max_objects: The most objects of a scene.
         num_kinds: The most classes of a scene; None: any.
+        background: What stands behind the objects: `photo`, or a painted `landscape`.
     """
-    return SceneDataset(split, drawings, num_scenes, seed, size, max_objects, num_kinds)
+    return SceneDataset(split, drawings, num_scenes, seed, size, max_objects, num_kinds, background)

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from superlink.data.scenes.captions import describe_names, position_word, size_word
+from superlink.data.scenes.captions import (
+    count_phrase,
+    describe_names,
+    position_word,
+    size_word,
+)
 
 
 @pytest.mark.parametrize(
@@ -19,6 +24,19 @@ from superlink.data.scenes.captions import describe_names, position_word, size_w
 )
 def test_caption_counts_in_words(names, caption):
     assert describe_names(names) == caption
+
+
+@pytest.mark.parametrize(
+    ("phrase", "text"),
+    [
+        (("apple", 1), "an apple"),
+        (("apple", 1, "small"), "a small apple"),
+        (("person", 2, "large"), "two large people"),
+        (("dog", 3), "three dogs"),
+    ],
+)
+def test_phrase_takes_an_adjective(phrase, text):
+    assert count_phrase(*phrase) == text
 
 
 @pytest.mark.parametrize(
