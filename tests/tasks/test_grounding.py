@@ -113,3 +113,10 @@ def test_evaluator_takes_the_samples():
     ]
     metrics = evaluator.summarize(rows)
     assert metrics["P@0.5"] == metrics["gIoU"] == metrics["no_target_accuracy"] == 1
+
+
+def test_answer_may_say_again_what_is_asked_for():
+    sample = _sample(_record("the red cup.", _object(MASK)), restate=True)
+    assert sample.messages[1].text == "It is here: <p>the red cup</p>[GRD]."
+    assert sample.targets[0]["names"] == ("the red cup",)
+    assert _sample(_record(), restate=True).messages[1].text == _sample(_record()).messages[1].text

@@ -63,7 +63,8 @@ class GroundingDinoConfig(BaseModel):
     """The own backbone, as mmdet configures it."""
     in_channels: tuple[PositiveInt, ...] = (128, 256, 512)
     """Channels of the maps of the backbone, or of the LLM's image encoder, finest first. Of the
-    latter, as many of the coarsest are taken as there are numbers here."""
+    latter, as many of the coarsest are taken as there are numbers here (and one more for
+    `mask_channels`)."""
     image_size: tuple[PositiveInt, PositiveInt] = (512, 512)
     """Height and width of the stream in pixels. With `keep_ratio`, the largest sides, in any
     order."""
@@ -98,6 +99,30 @@ class GroundingDinoConfig(BaseModel):
     """How far corners of positive copies move, in halves of the box's size; negative ones move up
     to twice as far."""
 
+    masks: bool = False
+    """Whether instances get masks, and targets are asked for them."""
+    mask_dims: int = Field(256, gt=0, multiple_of=4)
+    """Width of the embeddings of pixels and masks, whose products are the logits of masks."""
+    mask_channels: PositiveInt | None = None
+    """Channels of one more, finer map, as of stride 4, that stands before those of `in_channels`
+    in the list of maps and gives masks their detail; None: masks are as fine as the finest level
+    of the encoder."""
+    match_mask: float = Field(5.0, ge=0)
+    """Weight of the cross-entropy of masks in the matching."""
+    match_dice: float = Field(5.0, ge=0)
+    """Weight of the dice loss of masks in the matching."""
+    loss_mask: float = Field(5.0, ge=0)
+    """Weight of the cross-entropy of masks."""
+    loss_dice: float = Field(5.0, ge=0)
+    """Weight of the dice loss of masks."""
+    num_mask_points: PositiveInt = 12544
+    """Points on which a mask is compared with its target, but at most one for 4 x 4 pixels of
+    `image_size`. Some hundreds do for small images."""
+    mask_oversampling: float = Field(3.0, ge=1)
+    """How many times as many points are drawn for the uncertain ones to be chosen from."""
+    mask_importance: float = Field(0.75, ge=0, le=1)
+    """Share of the points where a mask is the least certain; the others are random ones."""
+
     score_threshold: float = Field(0.0, ge=0, le=1)
     """Instances below this score are left out of predictions."""
     nms_iou: float | None = Field(None, gt=0, le=1)
@@ -121,6 +146,15 @@ class GroundingDinoConfig(BaseModel):
         return self
 
     @model_validator(mode="after")
+    def _masks_fit(self) -> Self:
+        if self.mask_channels is not None and not self.masks:
+            raise ValueError(
+                "mask_channels is of a map that only masks use: set masks, or leave it out. "
+                f"Received: mask_channels={self.mask_channels}, masks=False"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _stream_fits(self) -> Self:
         if self.shared_features and self.keep_ratio:
             raise ValueError(
@@ -133,3 +167,9 @@ class GroundingDinoConfig(BaseModel):
                 f"Received: image_size={self.image_size}, size_divisor={self.size_divisor}"
             )
         return self
+
+    @property
+    def map_channels(self) -> tuple[int, ...]:
+        """Channels of all maps that are taken of the backbone, finest first."""
+        fine = () if self.mask_channels is None else (self.mask_channels,)
+        return (*fine, *self.in_channels)

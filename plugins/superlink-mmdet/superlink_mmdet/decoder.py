@@ -1,8 +1,9 @@
-"""The task decoder `mmdet.grounding_dino`: routes and an image in, boxes out."""
+"""The task decoder `mmdet.grounding_dino`: routes and an image in, boxes and masks out."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -24,6 +25,7 @@ from .config import GroundingDinoConfig
 from .denoising import noise_seed
 from .detector import LinkGroundingDINO
 from .library import DetDataSample
+from .masks import query_masks
 from .predictions import instances
 from .samples import (
     canvas_of,
@@ -41,7 +43,9 @@ class GroundingDinoDecoder(TaskDecoder):
     """Finds, for each route of a call, its instances in the image of the call.
 
     Targets: `bboxes` (N, 4) in pixels of the original image, `labels` (N,) indices of routes.
-    Other keys are ignored. It computes in float32, whatever precision the LLM runs in.
+    With `masks` in the config, instances get masks, and a target may hold `masks` (N, H, W) of
+    bool, of the original image; without it teaches boxes alone. Other keys are ignored. It computes
+    in float32, whatever precision the LLM runs in.
     """
 
     pooling: ClassVar[Literal["mean", "attention", "none"]] = "mean"
@@ -58,8 +62,9 @@ class GroundingDinoDecoder(TaskDecoder):
         """Resize and normalise the image, and bring the targets to its pixels.
 
         Returns:
-            `geometry` and `key`; `image` (3, H, W) unless the features are shared; `bboxes` (N, 4)
-            in pixels of the stream and `labels` (N,) where the call has a target.
+            `geometry` and `key`; `image` (3, H, W) unless the features are shared; where the call
+            has a target, `bboxes` (N, 4) in pixels of the stream, `labels` (N,) and, if the config
+            wants them, `masks` (N, H, W) or None.
 
         Raises:
             InputError: There is no image, no target to train on, or one that cannot be used.
@@ -81,7 +86,7 @@ class GroundingDinoDecoder(TaskDecoder):
         if not self.config.shared_features:
             item["image"] = image_tensor(call.image, size, self.config)
         if call.target is not None:
-            item["bboxes"], item["labels"] = instance_targets(call, geometry)
+            item |= instance_targets(call, geometry, with_masks=self.config.masks)
         return item
 
     def loss(self, links: LinkedQueries, inputs: DecoderInputs) -> dict[str, LossTerm]:
@@ -90,45 +95,63 @@ class GroundingDinoDecoder(TaskDecoder):
         Returns:
             `loss_cls`, `loss_bbox` and `loss_iou` summed over the layers, those of the encoder's
             proposals (`enc_`) and, while training, of denoising (`dn_`); the count is the number of
-            targets.
+            targets. With masks also `loss_mask` and `loss_dice`, and those of denoising; the count
+            is the number of targets that have masks.
         """
         if "labels" not in inputs:
             raise InputError("A loss needs calls with targets. Received: calls without any")
         with torch.autocast(links.states.device.type, enabled=False):
             head_inputs, samples = self._forward(links, inputs, with_targets=True)
             losses = self.detector.bbox_head.loss(**head_inputs, batch_data_samples=samples)
-        count = float(sum(len(labels) for labels in inputs["labels"]))
-        sums: dict[str, Tensor] = {}
-        for name, value in losses.items():
-            name = name.rpartition(".")[2]  # "d0.loss_cls" is a lower layer's loss_cls
-            sums[name] = sums[name] + value if name in sums else value
-        return {name: (value, count) for name, value in sums.items()}
+        count = float(sum(map(len, inputs["labels"])))
+        masked = float(sum(len(one) for one in inputs.get("masks", ()) if one is not None))
+        counts = dict.fromkeys(losses, count)
+        counts |= {name: masked for name in losses if name.endswith(("loss_mask", "loss_dice"))}
+        return {name: (value, counts[name]) for name, value in losses.items()}
 
     @torch.no_grad()
     def predict(self, links: LinkedQueries, inputs: DecoderInputs) -> list[Prediction]:
         """One prediction for each call, on the host, in pixels of the original image."""
         with torch.autocast(links.states.device.type, enabled=False):
-            head_inputs, _ = self._forward(links, inputs, with_targets=False)
-            logits, boxes = self.detector.bbox_head(**head_inputs)
-        logits, boxes = logits[-1].cpu(), boxes[-1].cpu()  # of the last layer
+            found, _ = self._forward(links, inputs, with_targets=False)
+            masks_of = self._mask_readers(found, inputs["geometry"])
+            logits, boxes = (last[-1].cpu() for last in self.detector.bbox_head(**found))
+            return [
+                instances(
+                    logits[index, :, :num_routes],
+                    boxes[index],
+                    inputs["geometry"][index],
+                    links.phrases_of(index),
+                    self.config,
+                    masks_of[index],
+                )
+                for index, num_routes in enumerate(links.counts().tolist())
+            ]
+
+    def _mask_readers(
+        self, found: dict[str, Any], geometries: Sequence[Geometry]
+    ) -> list[Callable[[Tensor], Tensor] | None]:
+        """For each call, what gives the masks of its queries; the pixels are taken of `found`."""
+        pixels = found.pop("pixels", None)
+        if pixels is None:
+            return [None] * len(geometries)
+        embeddings = self.detector.bbox_head.mask_branch.embed(found["hidden_states"][-1])
         return [
-            instances(
-                logits[index, :, :num_routes],
-                boxes[index],
-                inputs["geometry"][index],
-                links.phrases_of(index),
-                self.config,
-            )
-            for index, num_routes in enumerate(links.counts().tolist())
+            partial(query_masks, embeddings[index], pixels.of(index), geometry)
+            for index, geometry in enumerate(geometries)
         ]
 
     def dummy_call(self) -> CallInput:
-        """A grey image with one box."""
+        """A grey image with one box, and its mask where masks are wanted."""
         height, width = self.config.image_size
+        target: dict[str, Any] = {"bboxes": [[0.0, 0.0, width / 2, height / 2]], "labels": [0]}
+        if self.config.masks:
+            target["masks"] = torch.zeros(1, height, width, dtype=torch.bool)
+            target["masks"][:, : height // 2, : width // 2] = True
         return CallInput(
             image=Image.new("RGB", (width, height), "grey"),
             geometry=Geometry.identity((height, width)),
-            target={"bboxes": [[0.0, 0.0, width / 2, height / 2]], "labels": [0]},
+            target=target,
             tokens=("[DET]",),
             phrases=("object",),
             key="dummy",
@@ -154,14 +177,16 @@ class GroundingDinoDecoder(TaskDecoder):
         if not self.config.shared_features:
             return self.detector.image_features([image.to(weight) for image in inputs["image"]])
         # The coarsest maps, where the config names fewer than the encoder gives.
-        maps = (inputs.get("image_features") or ())[-len(self.config.in_channels) :]
+        wanted = self.config.map_channels
+        maps = (inputs.get("image_features") or ())[-len(wanted) :]
         channels = tuple(one.shape[1] for one in maps)
-        if channels != self.config.in_channels:
+        if channels != wanted:
             raise InputError(
-                "shared_features needs the maps of the LLM's image encoder, with the channels "
-                f"in_channels={self.config.in_channels}. Received: channels={channels}"
+                "shared_features needs the maps of the LLM's image encoder, with the channels of "
+                f"mask_channels, where that is set, and in_channels: {wanted}. "
+                f"Received: channels={channels}"
             )
-        return self.detector.neck(tuple(one.to(weight) for one in maps))
+        return self.detector.level_features(tuple(one.to(weight) for one in maps))
 
     def _samples(self, inputs: DecoderInputs) -> list[DetDataSample]:
         geometries: Sequence[Geometry] = inputs["geometry"]
@@ -171,9 +196,13 @@ class GroundingDinoDecoder(TaskDecoder):
     def _set_targets(
         self, samples: Sequence[DetDataSample], inputs: DecoderInputs, mask: Tensor
     ) -> None:
-        """Give the samples their targets and, for denoising, the seeds of their noise."""
+        """Give the samples their targets and the seeds of what is drawn for them."""
+        known = inputs.get("masks", [None] * len(samples))
         for index, (sample, key) in enumerate(zip(samples, inputs["key"], strict=True)):
             bboxes = inputs["bboxes"][index].to(mask.device)
             labels = inputs["labels"][index].to(mask.device)
             set_targets(sample, bboxes, labels, mask[index], self.config.max_routes)
-            sample.set_metainfo({"noise_seed": noise_seed(key)})
+            if known[index] is not None:
+                sample.gt_instances.masks = known[index].to(mask.device)
+            seeds = {"noise_seed": noise_seed(key), "point_seed": noise_seed(f"{key}/points")}
+            sample.set_metainfo(seeds)

@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from superlink.errors import ConfigError
 
@@ -16,7 +15,9 @@ from .denoising import LinkDenoising
 from .head import LinkHead
 from .layers import LinkDecoder, LinkEncoder
 from .library import DetDataSample, GroundingDINO, SinePositionalEncoding
+from .pixels import PixelEmbedding
 from .places import cell_places, start_boxes
+from .ragged import joined
 from .settings import detector_settings
 
 __all__ = ["LinkGroundingDINO"]
@@ -26,7 +27,8 @@ class LinkGroundingDINO(GroundingDINO):
     """Detects what the link features of an image ask for.
 
     Samples are mmdet's `DetDataSample` with `img_shape` and `batch_input_shape`; for losses they
-    hold `gt_instances` (`bboxes` in pixels of the stream, `labels`) and a `noise_seed`.
+    hold `gt_instances` (`bboxes` in pixels of the stream, `labels`, and `masks` (N, H, W) where
+    they are known), a `noise_seed` and a `point_seed`.
     """
 
     def __init__(self, config: GroundingDinoConfig) -> None:
@@ -39,6 +41,8 @@ class LinkGroundingDINO(GroundingDINO):
             group_cfg={"num_dn_queries": config.num_denoising_queries},
         )
         self.denoise = config.num_denoising_queries > 0
+        self.pixel_embedding = PixelEmbedding(config) if config.masks else None
+        self.map_channels = config.map_channels
 
     def _init_layers(self) -> None:
         self.positional_encoding = SinePositionalEncoding(**self.positional_encoding)
@@ -63,7 +67,26 @@ class LinkGroundingDINO(GroundingDINO):
         if len({image.shape for image in images}) == 1:
             return self.extract_feat(torch.stack(tuple(images)))
         single = [self.extract_feat(image[None]) for image in images]
-        return tuple(_joined(maps) for maps in zip(*single, strict=True))
+        return tuple(joined(maps) for maps in zip(*single, strict=True))
+
+    def extract_feat(self, batch_inputs: Tensor) -> tuple[Tensor, ...]:
+        """The maps of images (B, 3, H, W), as `level_features` gives them."""
+        return self.level_features(tuple(self.backbone(batch_inputs)))
+
+    def level_features(self, maps: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """Make the levels (B, C, H, W) of the encoder, finest first, of the maps of a backbone.
+
+        The finer map for masks, where there is one, goes before them as it is.
+        """
+        channels = tuple(one.shape[1] for one in maps)
+        if channels != self.map_channels:
+            raise ConfigError(
+                "The backbone must give a map for each number of mask_channels, where that is set, "
+                f"and in_channels: {self.map_channels}. Received: channels={channels}. Change its "
+                "out_indices, or these numbers"
+            )
+        fine = len(maps) - len(self.neck.convs)
+        return (*maps[:fine], *self.neck(maps[fine:]))
 
     def forward_links(
         self,
@@ -72,19 +95,27 @@ class LinkGroundingDINO(GroundingDINO):
         mask: Tensor,
         samples: Sequence[DetDataSample],
     ) -> dict[str, Any]:
-        """Run the transformer.
+        """Run the transformer and, for masks, embed the pixels.
 
         Args:
-            features: Maps (B, C, H, W) of the neck, finest first.
+            features: What `level_features` gave.
             states: (B, R, C) link states, padded.
             mask: (B, R) true for real routes.
             samples: One for each image.
 
         Returns:
-            What the box head wants.
+            What the head wants.
         """
         text = {"embedded": self.text_feat_map(states), "text_token_mask": mask}
-        return self.forward_transformer(features, text, samples)
+        levels = features[-self.num_feature_levels :]
+        fine = features[0] if len(features) > len(levels) else None
+        found: dict[str, Any] = self.forward_transformer(levels, text, samples)
+        memory = found.pop("memory")
+        if self.pixel_embedding is not None:
+            height, width = levels[0].shape[-2:]
+            finest = memory[:, : height * width].mT.unflatten(2, (height, width))
+            found["pixels"] = self.pixel_embedding(finest, fine, samples)
+        return found
 
     def forward_encoder(
         self,
@@ -124,7 +155,11 @@ class LinkGroundingDINO(GroundingDINO):
         logits, boxes = self._proposals(memory, memory_text, text_token_mask, **image)
         query = self.query_embedding.weight.expand(len(memory), -1, -1)
         references, dn_mask = boxes.detach(), None
-        head: dict[str, Any] = {"memory_text": memory_text, "text_token_mask": text_token_mask}
+        head: dict[str, Any] = {
+            "memory": memory,
+            "memory_text": memory_text,
+            "text_token_mask": text_token_mask,
+        }
         if "gt_instances" in batch_data_samples[0]:
             meta = {"num_denoising_queries": 0, "num_denoising_groups": 0}
             if self.training and self.denoise:
@@ -210,12 +245,3 @@ class LinkGroundingDINO(GroundingDINO):
             **kwargs,
         )
         return {"hidden_states": states, "references": list(references)}
-
-
-def _joined(maps: Sequence[Tensor]) -> Tensor:
-    """Maps (1, C, H, W) of several sizes as one (B, C, max H, max W), zeros at right and bottom."""
-    height = max(one.shape[-2] for one in maps)
-    width = max(one.shape[-1] for one in maps)
-    return torch.cat(
-        [functional.pad(one, (0, width - one.shape[-1], 0, height - one.shape[-2])) for one in maps]
-    )

@@ -1,19 +1,22 @@
-"""Grounding DINO's box head, with losses as sums."""
+"""Grounding DINO's head, with losses as sums, and with masks where they are wanted."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-from .library import GroundingDINOHead
+from .library import DetDataSample, GroundingDINOHead
+from .mask_branch import MaskBranch
+from .matching import Layer, Targets, box_corners, match
+from .pairs import Pairs, noised_pairs
+from .pixels import PixelMap
 
 __all__ = ["LinkHead"]
 
-Losses = tuple[Tensor, Tensor, Tensor]
+Sums = dict[str, Tensor]
 
 
 class LinkHead(GroundingDINOHead):
@@ -21,84 +24,103 @@ class LinkHead(GroundingDINOHead):
 
     The loss modules of its config must have `reduction="sum"`. Denoising sums are means over the
     groups of noise, so that each target weighs the same whatever its batch.
+
+    Args:
+        masks: What `MaskBranch` wants; None leaves masks out.
+        **config: What mmdet's head wants.
     """
 
-    @staticmethod
-    def split_outputs(
-        all_layers_cls_scores: Tensor, all_layers_bbox_preds: Tensor, dn_meta: dict[str, int]
-    ) -> tuple[Tensor | None, ...]:
-        """Part matching and denoising queries; no group of noise means that there are none."""
-        if not dn_meta["num_denoising_groups"]:
-            return all_layers_cls_scores, all_layers_bbox_preds, None, None
-        return GroundingDINOHead.split_outputs(
-            all_layers_cls_scores, all_layers_bbox_preds, dn_meta
-        )
+    def __init__(self, *, masks: Mapping[str, Any] | None = None, **config: Any) -> None:
+        super().__init__(**config)
+        self.mask_branch = MaskBranch(**masks) if masks else None
 
-    def loss_by_feat_single(
+    def loss(
         self,
-        cls_scores: Tensor,
-        bbox_preds: Tensor,
-        batch_gt_instances: Sequence[Any],
-        batch_img_metas: Sequence[dict[str, Any]],
-    ) -> Losses:
-        """Match one layer's predictions to the targets, and compare them.
+        hidden_states: Tensor,
+        references: Sequence[Tensor],
+        memory_text: Tensor,
+        text_token_mask: Tensor,
+        enc_outputs_class: Tensor,
+        enc_outputs_coord: Tensor,
+        batch_data_samples: Sequence[DetDataSample],
+        dn_meta: Mapping[str, int],
+        pixels: PixelMap | None = None,
+    ) -> Sums:
+        """Pair the queries of each layer with targets, and compare them.
 
         Args:
-            cls_scores: (B, queries, max_text_len) logits, -inf beyond the real routes.
-            bbox_preds: (B, queries, 4) cx, cy, w, h as shares of the image.
-            batch_gt_instances: The targets of each image.
-            batch_img_metas: `img_shape` of each image.
+            hidden_states: (layers, B, D + Q, C) of D denoising and Q matching queries.
+            references: For each layer the boxes (B, D + Q, 4) that it starts from.
+            memory_text: (B, R, C) link features.
+            text_token_mask: (B, R) true for real routes.
+            enc_outputs_class: (B, Q, max_text_len) logits of the encoder's proposals.
+            enc_outputs_coord: (B, Q, 4) cx, cy, w, h of the proposals.
+            batch_data_samples: The images with their targets.
+            dn_meta: The numbers of denoising queries and of their groups.
+            pixels: The embeddings of pixels, where there is a mask branch.
 
         Returns:
-            The sums of the losses of class, box and IoU.
+            The sums of all decoder layers, of the proposals (`enc_`), and of denoising (`dn_`).
         """
-        with torch.no_grad():
-            targets = self.get_targets(
-                list(cls_scores), list(bbox_preds), batch_gt_instances, batch_img_metas
-            )
-        return self._sums(cls_scores, bbox_preds, targets, batch_img_metas)
+        logits, boxes = self(hidden_states, references, memory_text, text_token_mask)
+        branch, num_layers = self.mask_branch, len(hidden_states)
+        masks = [None] * num_layers if branch is None else branch.embed(hidden_states)
+        points = branch and branch.points(pixels, batch_data_samples)
+        targets = Targets.of(batch_data_samples, text_token_mask, points)
+        routes = slice(text_token_mask.shape[1])  # -inf beyond
+        layers = [Layer(logits[i, ..., routes], boxes[i], masks[i]) for i in range(num_layers)]
+        first, num_groups = dn_meta["num_denoising_queries"], dn_meta["num_denoising_groups"]
+        matching = [self._matching(layer.part(slice(first, None)), targets) for layer in layers]
+        # Proposals get no masks: nobody would read them, as queries start from boxes alone.
+        proposals = Layer(enc_outputs_class[..., routes], enc_outputs_coord)
+        losses = _added(matching) | _added([self._matching(proposals, targets)], "enc_")
+        if num_groups:
+            noised = [layer.part(slice(first)) for layer in layers]
+            losses |= _added([self._denoising(one, targets, num_groups) for one in noised], "dn_")
+        return losses
 
-    def _loss_dn_single(
-        self,
-        dn_cls_scores: Tensor,
-        dn_bbox_preds: Tensor,
-        batch_gt_instances: Sequence[Any],
-        batch_img_metas: Sequence[dict[str, Any]],
-        dn_meta: dict[str, int],
-    ) -> Losses:
-        targets = self.get_dn_targets(batch_gt_instances, batch_img_metas, dn_meta)
-        sums = self._sums(dn_cls_scores, dn_bbox_preds, targets, batch_img_metas)
-        groups = dn_meta["num_denoising_groups"]
-        return sums[0] / groups, sums[1] / groups, sums[2] / groups
+    def _matching(self, layer: Layer, targets: Targets) -> Sums:
+        mask_assigner = self.mask_branch and self.mask_branch.assigner
+        pairs = match(layer, targets, self.assigner, mask_assigner)
+        counted = torch.ones_like(layer.boxes[..., 0], dtype=torch.bool)
+        return self._sums(layer, counted, pairs, targets)
 
-    def _get_dn_targets_single(self, *args: Any, **kwargs: Any) -> tuple[Tensor, ...]:
-        labels, weights, *rest = super()._get_dn_targets_single(*args, **kwargs)
-        positive, negative = rest[-2:]
-        # The queries that pad an image with fewer targets than its neighbours must not count.
-        weights = torch.zeros_like(weights)
-        weights[positive] = weights[negative] = 1.0
-        return labels, weights, *rest
+    def _denoising(self, layer: Layer, targets: Targets, num_groups: int) -> Sums:
+        numbers = [len(one) for one in targets.instances]
+        num_queries, device = layer.boxes.shape[1], layer.boxes.device
+        pairs, counted = noised_pairs(numbers, num_queries, num_groups, device)
+        sums = self._sums(layer, counted, pairs, targets)
+        return {name: value / num_groups for name, value in sums.items()}
 
-    def _sums(
-        self,
-        cls_scores: Tensor,
-        bbox_preds: Tensor,
-        targets: Sequence[Any],
-        metas: Sequence[dict[str, Any]],
-    ) -> Losses:
-        labels, label_weights, boxes, box_weights = (torch.stack(part) for part in targets[:4])
-        routes = functional.pad(self.text_masks, (0, self.max_text_len - self.text_masks.shape[1]))
-        counted = routes[:, None, :] & (label_weights > 0)[..., None]  # (B, queries, routes)
-        loss_cls = self.loss_cls(cls_scores[counted], labels[counted])
-        matched = box_weights[..., 0] > 0  # (B, queries)
-        predicted, wanted = bbox_preds[matched], boxes[matched]
-        sizes = bbox_preds.new_tensor([meta["img_shape"] for meta in metas]).flip(1)  # (B, 2) w, h
-        scale = sizes[matched.nonzero()[:, 0]].repeat(1, 2)
-        loss_iou = self.loss_iou(_corners(predicted) * scale, _corners(wanted) * scale)
-        return loss_cls, self.loss_bbox(predicted, wanted), loss_iou
+    def _sums(self, layer: Layer, counted: Tensor, pairs: Pairs, targets: Targets) -> Sums:
+        """Compare pairs. Of the other queries, those that are `counted` (B, Q) shall find
+        nothing."""
+        images, queries = pairs.places()
+        labels = torch.zeros_like(layer.logits)
+        labels[images, queries, pairs.of_targets([one.labels for one in targets.instances])] = 1.0
+        judged = targets.routes[:, None] & counted[..., None]  # (B, Q, R)
+        predicted, scale = layer.boxes[images, queries], targets.sizes[images]  # (M, 4)
+        wanted = _centred(pairs.of_targets([one.bboxes for one in targets.instances]) / scale)
+        sums = {
+            "loss_cls": self.loss_cls(layer.logits[judged], labels[judged]),
+            "loss_bbox": self.loss_bbox(predicted, wanted),
+            "loss_iou": self.loss_iou(box_corners(predicted) * scale, box_corners(wanted) * scale),
+        }
+        if layer.masks is not None:
+            sums |= self.mask_branch.sums(layer.masks, targets.points, pairs)
+        return sums
 
 
-def _corners(boxes: Tensor) -> Tensor:
-    """Turn cx, cy, w, h (N, 4) into x1, y1, x2, y2."""
-    centre, size = boxes.split(2, dim=-1)
-    return torch.cat([centre - size / 2, centre + size / 2], dim=-1)
+def _centred(corners: Tensor) -> Tensor:
+    """Turn x1, y1, x2, y2 (M, 4) into cx, cy, w, h."""
+    first, last = corners.split(2, dim=-1)
+    return torch.cat([(first + last) / 2, last - first], dim=-1)
+
+
+def _added(parts: Iterable[Sums], prefix: str = "") -> Sums:
+    """The sums of several layers as one, under names with a prefix."""
+    total: Sums = {}
+    for part in parts:
+        for name, value in part.items():
+            total[prefix + name] = total.get(prefix + name, 0) + value
+    return total

@@ -1,6 +1,9 @@
-"""The outputs of the box head as predictions in pixels of the original image."""
+"""The outputs of the head as predictions in pixels of the original image."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -19,6 +22,7 @@ def instances(
     geometry: Geometry,
     phrases: tuple[str, ...],
     config: GroundingDinoConfig,
+    masks_of: Callable[[Tensor], Tensor] | None = None,
 ) -> InstancePrediction:
     """The instances of one call, best first.
 
@@ -28,17 +32,26 @@ def instances(
         geometry: The stream's map.
         phrases: The phrase of each route.
         config: Threshold, overlap and number of instances.
+        masks_of: Gives the masks (N, H, W) of N queries, asked once and for what is kept alone.
     """
     scores, index = logits.sigmoid().flatten().sort(descending=True, stable=True)
-    labels = index % logits.shape[1]
-    bboxes = _pixels(boxes, geometry)[index // logits.shape[1]]
+    queries, labels = index // logits.shape[1], index % logits.shape[1]
+    every = InstancePrediction(_pixels(boxes, geometry)[queries], scores, labels, phrases)
+    kept = _kept(every, config)
+    found = every.select(kept)
+    return found if masks_of is None else replace(found, masks=masks_of(queries[kept]))
+
+
+def _kept(found: InstancePrediction, config: GroundingDinoConfig) -> Tensor:
+    """The indices of the instances to show."""
     # A box outside of a cropped stream's original has no area.
-    seen = (bboxes[:, 2:] > bboxes[:, :2]).all(-1) & (scores >= config.score_threshold)
-    found = InstancePrediction(bboxes, scores, labels, phrases).select(seen)
-    if config.nms_iou is not None and len(found.scores):
+    seen = (found.bboxes[:, 2:] > found.bboxes[:, :2]).all(-1)
+    kept = (seen & (found.scores >= config.score_threshold)).nonzero()[:, 0]
+    if config.nms_iou is not None and len(kept):
+        rest = found.select(kept)
         overlap = {"type": "nms", "iou_threshold": config.nms_iou}
-        found = found.select(batched_nms(found.bboxes, found.scores, found.labels, overlap)[1])
-    return found.select(torch.arange(min(len(found.scores), config.max_per_image)))
+        kept = kept[batched_nms(rest.bboxes, rest.scores, rest.labels, overlap)[1]]
+    return kept[: config.max_per_image]
 
 
 def _pixels(boxes: Tensor, geometry: Geometry) -> Tensor:

@@ -15,6 +15,7 @@ from superlink.interfaces import CallInput, Geometry
 
 from .config import GroundingDinoConfig
 from .library import DetDataSample, InstanceData
+from .masks import mask_targets
 
 __all__ = [
     "canvas_of",
@@ -49,13 +50,24 @@ def image_tensor(image: Image.Image, size: Size, config: GroundingDinoConfig) ->
     return ((pixels - mean) / std).permute(2, 0, 1).contiguous()
 
 
-def instance_targets(call: CallInput, geometry: Geometry) -> tuple[Tensor, Tensor]:
-    """The target of a call in pixels of the stream: boxes (N, 4) and the route (N,) of each.
+def instance_targets(
+    call: CallInput, geometry: Geometry, *, with_masks: bool = False
+) -> dict[str, Tensor | None]:
+    """The target of a call in pixels of the stream.
 
     Boxes are cut at the border of the stream; those that a crop has left outside are dropped.
 
+    Args:
+        call: The call.
+        geometry: The map to the stream.
+        with_masks: Whether to read masks.
+
+    Returns:
+        `bboxes` (N, 4) and `labels` (N,), the route of each; with masks also `masks` (N, H, W), or
+        None where the target has none.
+
     Raises:
-        InputError: The target lacks a key, or holds a value that no box or route can have.
+        InputError: The target lacks a key, or holds a value that no box, route or mask can have.
     """
     target = call.target or {}
     if missing := {"bboxes", "labels"} - set(target):
@@ -73,7 +85,13 @@ def instance_targets(call: CallInput, geometry: Geometry) -> tuple[Tensor, Tenso
     limits = bboxes.new_tensor([width, height, width, height])
     stream = torch.minimum(geometry.boxes_to_stream(bboxes).clamp(min=0), limits)
     visible = (stream[:, 2:] > stream[:, :2]).all(-1)
-    return stream[visible], labels[visible].long()
+    targets: dict[str, Tensor | None] = {
+        "bboxes": stream[visible],
+        "labels": labels[visible].long(),
+    }
+    if with_masks:
+        targets["masks"] = mask_targets(call, geometry, visible)
+    return targets
 
 
 def _check_boxes(bboxes: Tensor, call: CallInput) -> None:

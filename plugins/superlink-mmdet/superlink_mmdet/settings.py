@@ -136,6 +136,31 @@ def _head(config: GroundingDinoConfig, head: type[nn.Module]) -> dict[str, Any]:
         },
         "loss_bbox": {"type": "L1Loss", "reduction": "sum", "loss_weight": config.loss_bbox},
         "loss_iou": {"type": "GIoULoss", "reduction": "sum", "loss_weight": config.loss_iou},
+        "masks": _masks(config) if config.masks else None,
+    }
+
+
+def _masks(config: GroundingDinoConfig) -> dict[str, Any]:
+    """The keyword arguments of `MaskBranch`."""
+    # As Mask2Former has it (arXiv 2112.01527), in matching and loss: no squares, and 1 added.
+    dice = {"naive_dice": True, "eps": 1.0}
+    costs = [
+        {"type": "CrossEntropyLossCost", "use_sigmoid": True, "weight": config.match_mask},
+        {"type": "DiceCost", "pred_act": True, "weight": config.match_dice, **dice},
+    ]
+    assigner = _assigner(config)
+    assigner["match_costs"] += costs
+    height, width = config.image_size
+    return {
+        "embed_dims": config.embed_dims,
+        "mask_dims": config.mask_dims,
+        # More points than cells of a map of stride 4 would cost time and tell nothing new.
+        "num_points": min(config.num_mask_points, max(1, height * width // 16)),
+        "oversampling": config.mask_oversampling,
+        "importance": config.mask_importance,
+        "mask_weight": config.loss_mask,
+        "dice_loss": {"reduction": "sum", "loss_weight": config.loss_dice, **dice},
+        "assigner": assigner,
     }
 
 

@@ -31,14 +31,30 @@ TINY = {
     "image_size": (64, 64),
     "size_divisor": 32,
 }
+MASKS = {
+    "masks": True,
+    "mask_dims": 16,
+    "num_mask_points": 64,
+    "mask_channels": 8,
+}
+
+
+def filled(bboxes, size):
+    """Masks (N, H, W) of all pixels whose centres lie in boxes (N, 4)."""
+    y, x = torch.arange(size[0])[:, None] + 0.5, torch.arange(size[1]) + 0.5
+    x1, y1, x2, y2 = (side[:, None, None] for side in bboxes.unbind(-1))
+    return (x >= x1) & (x < x2) & (y >= y1) & (y < y2)
 
 
 @pytest.fixture
 def config():
-    """Build a tiny config: `config(fusion=False)`."""
+    """Build a tiny config: `config(fusion=False)`, `config(masks=True, mask_channels=None)`."""
 
     def build(**changes):
-        return GroundingDinoConfig(**(TINY | changes))
+        settings = TINY | (MASKS if changes.get("masks") else {}) | changes
+        if settings.get("mask_channels"):
+            settings["backbone"] = TINY["backbone"] | {"out_indices": (0, 1, 2, 3)}
+        return GroundingDinoConfig(**settings)
 
     return build
 
@@ -60,19 +76,23 @@ def decoder(config):
 
 @pytest.fixture
 def call():
-    """Build a call on a random picture: `call(boxes, labels, num_routes=2)`."""
+    """Build a call on a random picture: `call(boxes, labels, num_routes=2)`; with `masks=True`,
+    masks fill the boxes."""
 
-    def build(bboxes=(), labels=(), num_routes=2, size=(64, 64), seed=0, key="sample"):
+    def build(bboxes=(), labels=(), num_routes=2, size=(64, 64), seed=0, key="sample", masks=False):
         pixels = torch.randint(
             0, 255, (*size, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(seed)
         )
+        target = {
+            "bboxes": torch.tensor(bboxes).reshape(-1, 4),
+            "labels": torch.tensor(labels, dtype=torch.long),
+        }
+        if masks:
+            target["masks"] = filled(target["bboxes"], size)
         return CallInput(
             image=Image.fromarray(pixels.numpy()),
             geometry=Geometry.identity(size),
-            target={
-                "bboxes": torch.tensor(bboxes).reshape(-1, 4),
-                "labels": torch.tensor(labels, dtype=torch.long),
-            },
+            target=target,
             tokens=("[DET]",) * num_routes,
             phrases=tuple(f"thing {index}" for index in range(num_routes)),
             key=key,

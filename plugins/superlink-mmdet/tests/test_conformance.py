@@ -24,14 +24,30 @@ TINY = {
 }
 KEPT = {"keep_ratio": True, "image_size": [64, 96], "size_divisor": 32}
 SHARED = {"shared_features": True, "in_channels": [16, 24, 32]}
+COARSE_MASKS = {"masks": True, "mask_dims": 16, "num_mask_points": 64}
+FINE_MASKS = COARSE_MASKS | {
+    "mask_channels": 8,
+    "backbone": TINY["backbone"] | {"out_indices": [0, 1, 2, 3]},
+}
+STREAMS = {
+    "keep_ratio": KEPT,
+    "shared_features": SHARED,
+    "fine_masks_keep_ratio": FINE_MASKS | KEPT,
+    "masks_shared_features": COARSE_MASKS | SHARED,
+}
 
 
-@parametrize_with_decoder_checks([DecoderCase("mmdet.grounding_dino", TINY)])
+@parametrize_with_decoder_checks(
+    [
+        DecoderCase("mmdet.grounding_dino", TINY),
+        DecoderCase("mmdet.grounding_dino", TINY | FINE_MASKS),
+    ]
+)
 def test_conformance(case, check):
     check(case)
 
 
-@pytest.mark.parametrize("changes", [KEPT, SHARED], ids=["keep_ratio", "shared_features"])
+@pytest.mark.parametrize("changes", STREAMS.values(), ids=STREAMS)
 def test_conformance_of_other_streams(changes):
     from superlink.testing import DECODER_CHECKS
     from superlink.testing.checks import run_checks

@@ -38,17 +38,17 @@ def test_target_that_cannot_be_used_is_refused(call, target, message):
 
 
 def test_targets_that_are_empty_keep_their_shapes(call):
-    bboxes, labels = instance_targets(with_target(call(), bboxes=[], labels=[]), call().geometry)
-    assert bboxes.shape == (0, 4)
-    assert labels.shape == (0,)
-    assert labels.dtype == torch.long
+    made = instance_targets(with_target(call(), bboxes=[], labels=[]), call().geometry)
+    assert made["bboxes"].shape == (0, 4)
+    assert made["labels"].shape == (0,)
+    assert made["labels"].dtype == torch.long
 
 
 def test_targets_outside_of_a_crop_are_cut_or_dropped(call):
     cropped = Geometry.identity((64, 64)).cropped((0, 0, 32, 32))
-    bboxes, labels = instance_targets(call([[8.0, 8, 40, 24], [40.0, 40, 60, 60]], [1, 0]), cropped)
-    assert bboxes.tolist() == [[8, 8, 32, 24]]
-    assert labels.tolist() == [1]
+    made = instance_targets(call([[8.0, 8, 40, 24], [40.0, 40, 60, 60]], [1, 0]), cropped)
+    assert made["bboxes"].tolist() == [[8, 8, 32, 24]]
+    assert made["labels"].tolist() == [1]
 
 
 def test_image_tensor_is_normalised(call, config):
