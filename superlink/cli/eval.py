@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import shlex
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
-from ..errors import ConfigError
+from ..errors import ConfigError, InputError
+from ..registry.suggestions import suggest
 from .choices import choose_data, parse_option
 from .output import quiet_libraries, stderr, stdout
 
@@ -68,6 +72,9 @@ def evaluate(
         Path | None,
         typer.Option(help="Folder for a result card: JSON, Markdown, best and worst replies."),
     ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Write over the card of another command.")
+    ] = False,
     name: Annotated[str | None, typer.Option(help="What the card calls itself.")] = None,
     paper: Annotated[
         str | None,
@@ -92,29 +99,36 @@ def evaluate(
     quiet_libraries(threads)
     from ..build import load  # here, as the help and mistakes in the arguments need none of it
     from ..evaluation.cards import check_benchmark
+    from ..evaluation.identity import folder_digest
     from ..evaluation.processes import started_processes
     from ..evaluation.samples import TaskSamples
-    from ..evaluation.session import Session, folder_digest
+    from ..evaluation.session import Session
     from ..registry import default_registry
     from ..training.dataset import open_data
 
     registry = default_registry()
-    evaluator = _evaluator(task, measure or (), registry)
+    given = dict(parse_option(option, "--measure") for option in measure or ())
+    evaluator = _evaluator(task, given, registry)
     if paper is not None:
         check_benchmark(paper)
+    command = shlex.join(["superlink", *sys.argv[1:]])
+    if card is not None:
+        _check_card(card, command, overwrite)
     choice = choose_data(
         data, images, options or (), task, registry, conversation=conversation or ()
     )
     records, converse = open_data(choice, registry)
     samples = TaskSamples(records, converse, limit, seed)
+    digest = folder_digest(model, without=card)
     processes = started_processes()
     on = f"{device}:{processes.local_rank}" if device == "cuda" else device
     session = Session(
         load(model, device=on),
-        model.resolve().name,
+        _run_name(model),
         choice,
         samples,
         evaluator,
+        measure_options=given,
         seed=seed,
         batch_size=batch_size,
         max_new_tokens=max_new_tokens,
@@ -124,24 +138,56 @@ def evaluate(
         processes=processes,
     )
     kinds: Any = ("generated", "forced") if routing == "both" else (routing,)
-    found = session.measure(kinds, card, folder_digest(model))
+    found = session.measure(kinds, card, digest)
     if processes.rank != 0:
         return
     metrics = session.metrics(found)
     if card is not None:
-        command = shlex.join(["superlink", *sys.argv[1:]])
         path = session.write_card(found, card, command, name=name, benchmark=paper)
         stderr.print(f"card {path}", soft_wrap=True)
     if as_json:
         typer.echo(json.dumps(metrics, indent=2))
         return
-    table = Table("metric", "value", box=None, pad_edge=False)
-    for metric, value in metrics.items():
-        table.add_row(metric, f"{value:.3f}")
-    stdout.print(table)
+    stdout.print(_table(metrics, kinds))
+    for note in session.notes(found):
+        stdout.print(Text(f"- {note}"), soft_wrap=True)
+    for figure in session.paper(paper, found):
+        stdout.print(Text(figure.sentence()), soft_wrap=True)
 
 
-def _evaluator(task: str, options: Any, registry: Registry) -> Evaluator:
+def _check_card(folder: Path, command: str, overwrite: bool) -> None:
+    """Refuse to write over the card of another command."""
+    from ..evaluation import ResultCard
+
+    path = folder / "card.json"
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"--card is a folder. Received a file: {str(folder)!r}")
+    if overwrite or not path.is_file():
+        return
+    if (other := ResultCard.read(path).command) != command:
+        raise InputError(
+            f"{folder} holds the card of another command: {other}. Choose another folder, or "
+            "give --overwrite."
+        )
+
+
+def _run_name(model: Path) -> str:
+    """How cards call a model: runs leave it in a folder that is called model."""
+    path = model.resolve()
+    return path.parent.name if path.name == "model" else path.name
+
+
+def _table(metrics: Mapping[str, float], routings: Sequence[str]) -> Table:
+    """One line for each metric, one column for each kind of routing."""
+    table = Table("metric", *routings, box=None, pad_edge=False)
+    stems = dict.fromkeys(name.rpartition("/")[0] for name in metrics)
+    for stem in stems:
+        values = (metrics.get(f"{stem}/{routing}") for routing in routings)
+        table.add_row(stem, *("" if value is None else f"{value:.3f}" for value in values))
+    return table
+
+
+def _evaluator(task: str, given: Mapping[str, Any], registry: Registry) -> Evaluator:
     spec = registry.task(task)
     if spec.evaluator is None:
         raise ConfigError(
@@ -149,11 +195,10 @@ def _evaluator(task: str, options: Any, registry: Registry) -> Evaluator:
             "has; `superlink plugins` lists tasks."
         )
     make = registry.load("task", task, spec.evaluator)
-    given = dict(parse_option(option, "--measure") for option in options)
-    try:
-        made: Evaluator = make(**given)
-    except TypeError as error:
+    known = list(inspect.signature(make).parameters)
+    if unknown := [key for key in given if key not in known]:
         raise ConfigError(
-            f"The evaluator of {task!r} cannot take these options: {error}. Received: {given}"
-        ) from error
+            f"The evaluator of {task!r} has no option {unknown[0]!r}. {suggest(unknown[0], known)}"
+        )
+    made: Evaluator = make(**given)
     return made

@@ -21,7 +21,7 @@ from .store import RowStore
 __all__ = ["Answering", "Evaluation", "evaluate", "question"]
 
 Routing = Literal["generated", "forced"]
-_BROKEN = "broken"
+_BROKEN, _CUT, _FAILED = "broken", "cut", "failed"
 
 
 class Answering(Protocol):
@@ -44,12 +44,29 @@ class Evaluation:
     metrics: dict[str, float]
     """Over all samples that could be read, by name."""
     rows: tuple[Row, ...]
-    """What each sample added, in their order; `{"broken": reason}` for one that was left out."""
+    """What each sample added, in their order; `{"broken": reason}` for one that was left out.
+    Beside what the evaluator measured, `cut` says that the answer ran into `max_new_tokens`, and
+    `failed` how many of its calls could not be served."""
 
     @property
     def broken(self) -> dict[int, str]:
         """Index of each sample that was left out, and why."""
         return {i: row[_BROKEN] for i, row in enumerate(self.rows) if _BROKEN in row}
+
+    @property
+    def measured(self) -> tuple[Row, ...]:
+        """The rows of the samples that were not left out."""
+        return tuple(row for row in self.rows if _BROKEN not in row)
+
+    @property
+    def num_cut(self) -> int:
+        """How many answers ran into `max_new_tokens`."""
+        return sum(row[_CUT] for row in self.measured)
+
+    @property
+    def num_failed(self) -> int:
+        """How many calls could not be served."""
+        return sum(row[_FAILED] for row in self.measured)
 
 
 def evaluate(
@@ -105,7 +122,7 @@ def evaluate(
     settings = {
         **(identity or {}),
         **{"num_samples": len(samples), "batch_size": batch_size, "routing": routing},
-        **{"max_new_tokens": max_new_tokens, "broken": broken},
+        "max_new_tokens": max_new_tokens,
     }
     store = RowStore(folder, settings, processes) if folder is not None else None
     kept: list[Row] = []
@@ -161,7 +178,20 @@ def _measure(
         if isinstance(sample, str):
             rows.append({_BROKEN: sample})
         else:
-            row = evaluator.measure(sample, next(replies))
-            # As a row comes back from a file, so that nothing depends on where it has been.
-            rows.append(json.loads(json.dumps(row)))
+            rows.append(_row(evaluator, sample, next(replies)))
     return rows
+
+
+def _row(evaluator: Evaluator, sample: Sample, reply: Reply) -> Row:
+    """What an evaluator says of a reply, as it comes back from a file: nothing depends on where it
+    has been."""
+    row: Any = evaluator.measure(sample, reply)
+    try:
+        found = {**row, _CUT: not reply.complete, _FAILED: len(reply.failures)}
+        kept: Row = json.loads(json.dumps(found))
+    except TypeError as error:
+        raise ConfigError(
+            f"{type(evaluator).__name__}.measure returns a mapping of text to JSON types: text, "
+            f"numbers, lists, mappings. Received: {error}. Turn tensors into lists, .tolist()"
+        ) from error
+    return kept

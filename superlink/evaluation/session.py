@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
-import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from ..errors import InputError
+from ..errors import InputError, RoutingError
+from ..link import written_tokens
 from ..training import DataChoice
-from .cards import ResultCard, compare, draw_cases, extreme_cases, versions
+from .cards import PaperFigure, ResultCard, compare, draw_cases, extreme_cases, versions
 from .evaluator import Evaluator
+from .identity import file_states
 from .processes import Processes
 from .runner import Answering, Evaluation, Routing, evaluate
-from .samples import TaskSamples
+from .samples import TaskSamples, read_batches
+from .store import RowStore
 
-__all__ = ["Session", "folder_digest"]
+__all__ = ["Session"]
 
 _NUM_CASES = 4
 _NUM_PROMPTS = 3
@@ -37,6 +38,8 @@ class Session:
     """Their samples."""
     evaluator: Evaluator
     """What measures."""
+    measure_options: Mapping[str, Any] = field(default_factory=dict)
+    """What the evaluator was made with."""
     seed: int = 0
     """Of the samples."""
     batch_size: int = 16
@@ -64,9 +67,14 @@ class Session:
         """
         identity = {
             **{"model": digest, "data": self.choice.model_dump(mode="json")},
-            **{"seed": self.seed, "versions": versions()},
+            **{"measure": dict(self.measure_options), "seed": self.seed},
+            "files": file_states((self.choice.options, self.measure_options)),
+            "versions": versions(),
         }
-        return {
+        self.check()
+        # Forced routing first: it is quick, and shows mistakes that would end the other one too.
+        order = sorted(routings, key=lambda routing: routing != "forced")
+        found = {
             routing: evaluate(
                 self.model,
                 self.samples,
@@ -81,8 +89,27 @@ class Session:
                 identity=identity,
                 processes=self.processes,
             )
-            for routing in routings
+            for routing in order
         }
+        return {routing: found[routing] for routing in routings}
+
+    def check(self) -> None:
+        """Raise where the model cannot give the answers that are expected.
+
+        Raises:
+            RoutingError: No decoder of the model answers to a token of the first answer.
+        """
+        vocabulary = getattr(self.model, "vocabulary", None)
+        first = next((s for s in read_batches(self.samples, 1, [0], 0)), [])
+        if vocabulary is None or not first or isinstance(first[0], str):
+            return
+        try:
+            vocabulary.check_bound(written_tokens(first[0].messages[-1].text))
+        except RoutingError as error:
+            raise RoutingError(
+                f"{error} Answers of the task {self.choice.task!r} use it: measure a model that "
+                "has such a decoder, or give another token, as --conversation 'token=\"[DET]\"'."
+            ) from error
 
     def metrics(self, found: Mapping[Routing, Evaluation]) -> dict[str, float]:
         """`task/metric/routing` to value."""
@@ -112,6 +139,7 @@ class Session:
         """
         metrics = self.metrics(found)
         pictures: dict[str, str] = {}
+        folder.mkdir(parents=True, exist_ok=True)
         for routing, evaluation in found.items():
             cases = extreme_cases(evaluation, self.evaluator, _NUM_CASES)
             pictures |= draw_cases(
@@ -128,14 +156,18 @@ class Session:
             seed=self.seed,
             cpu_minutes=None,
             metrics=metrics,
-            notes=self._notes(found),
+            notes=self.notes(found),
             data=self._data(found),
             prompts=self._prompts(found),
-            paper=self._paper(benchmark, metrics),
+            paper=self.paper(benchmark, found),
             pictures=pictures,
         )
+        old = _pictures_of(folder)
         path = card.write(folder)
-        shutil.rmtree(_progress(folder), ignore_errors=True)
+        for file in old - set(pictures.values()):
+            (folder / file).unlink(missing_ok=True)
+        for routing in found:
+            RowStore.remove_from(_progress(folder) / routing)
         return path
 
     def _data(self, found: Mapping[Routing, Evaluation]) -> dict[str, Any]:
@@ -145,18 +177,21 @@ class Session:
             "format": self.choice.format,
             "options": {k: str(v) for k, v in self.choice.options.items()},
             "conversation": dict(self.choice.conversation),
-            "samples": len(self.samples),
-            "left out": len(first.broken),
+            "evaluator": dict(self.measure_options),
+            "samples": len(first.measured),
+            "samples left out": len(first.broken),
             "records": len(self.samples.records),
             "batch size": self.batch_size,
         }
 
-    def _notes(self, found: Mapping[Routing, Evaluation]) -> tuple[str, ...]:
+    def notes(self, found: Mapping[Routing, Evaluation]) -> tuple[str, ...]:
+        """What a reader of the metrics must know beside them."""
         notes = [
             f"{routing} routing: {remark}"
             for routing, evaluation in found.items()
-            for remark in self.evaluator.remarks(
-                [row for i, row in enumerate(evaluation.rows) if i not in evaluation.broken]
+            for remark in (
+                *self.evaluator.remarks(evaluation.measured),
+                *_cut_and_failed(evaluation, self.max_new_tokens),
             )
         ]
         problems = getattr(self.samples.records, "problems", ())
@@ -172,34 +207,49 @@ class Session:
         asked = [self.samples[index].messages for index in whole]
         return tuple((messages[-2].text, messages[-1].text) for messages in asked)
 
-    def _paper(self, benchmark: str | None, metrics: Mapping[str, float]) -> Any:
+    def paper(
+        self, benchmark: str | None, found: Mapping[Routing, Evaluation]
+    ) -> tuple[PaperFigure, ...]:
+        """The paper's figures on a set beside the measured ones; none without a set."""
         if benchmark is None:
             return ()
+        first = next(iter(found.values()))
         return compare(
             benchmark,
-            metrics,
-            num_samples=len(self.samples),
-            absent_classes=self.choice.conversation.get("absent_classes", 3)
-            if self.choice.task == "detection"
-            else None,
+            self.metrics(found),
+            num_samples=len(first.measured),
+            num_left_out=len(first.broken),
+            absent_classes=self._absent_classes(),
         )
 
-
-def folder_digest(folder: Path) -> str:
-    """A digest that changes when a file of a folder does: of names, sizes and times.
-
-    Raises:
-        InputError: There is no such folder.
-    """
-    if not folder.is_dir():
-        raise InputError(f"Expected the folder of a model. Received: {str(folder)!r}")
-    digest = hashlib.sha256()
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        stat = path.stat()
-        name = path.relative_to(folder).as_posix()
-        digest.update(f"{name} {stat.st_size} {stat.st_mtime_ns}\n".encode())
-    return digest.hexdigest()
+    def _absent_classes(self) -> int | str | None:
+        """How many absent classes were asked for, where that is not all of them anyway."""
+        if self.choice.task not in ("detection", "semantic_segmentation"):
+            return None
+        asked = self.choice.conversation.get("absent_classes", 3)
+        categories = getattr(self.samples.records, "categories", ())
+        return None if categories and asked != "all" and len(categories) <= 1 else asked
 
 
 def _progress(folder: Path) -> Path:
     return folder / "progress"
+
+
+def _cut_and_failed(evaluation: Evaluation, max_new_tokens: int) -> Iterator[str]:
+    """What a reader must know of answers that did not come to their end."""
+    number = len(evaluation.measured)
+    if cut := evaluation.num_cut:
+        yield (
+            f"{cut} of {number} answers ran into max_new_tokens={max_new_tokens}, and count as "
+            "they are"
+        )
+    if failed := evaluation.num_failed:
+        yield f"{failed} calls could not be served"
+
+
+def _pictures_of(folder: Path) -> set[str]:
+    """The pictures of the card that a folder holds already."""
+    try:
+        return set(ResultCard.read(folder / "card.json").pictures.values())
+    except InputError:
+        return set()

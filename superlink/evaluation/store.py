@@ -35,7 +35,7 @@ class RowStore:
         self._processes = processes
         wanted = json.dumps(identity, sort_keys=True)
         if processes.rank == 0:
-            folder.mkdir(parents=True, exist_ok=True)
+            _make(folder)
             if not (folder / "identity.json").is_file():
                 fresh = folder / f"identity-{uuid.uuid4().hex}.new"
                 fresh.write_text(wanted, encoding="utf-8")
@@ -56,8 +56,14 @@ class RowStore:
     def add(self, batch: int, rows: Sequence[Row]) -> None:
         """Keep the rows of a batch."""
         line = json.dumps({"batch": batch, "rows": list(rows)}) + "\n"
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(line)
+        try:
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(line)
+        except OSError as error:
+            raise InputError(
+                f"Rows cannot be kept in {self.folder}: {error}. Is the disk full, or did another "
+                "evaluation in the same folder end and take it away?"
+            ) from error
 
     def gather(self, num_batches: int) -> list[Row]:
         """Wait for all processes; then the rows of all batches in their order."""
@@ -69,6 +75,16 @@ class RowStore:
                 "missing: do all processes see this folder?"
             )
         return [row for index in range(num_batches) for row in done[index]]
+
+    @staticmethod
+    def remove_from(folder: Path) -> None:
+        """Delete the files of a store and, where nothing else is in them, its folder and the one
+        above."""
+        for path in (*folder.glob("rows-*.jsonl"), folder / "identity.json"):
+            path.unlink(missing_ok=True)
+        for emptied in (folder, folder.parent):
+            if emptied.is_dir() and not any(emptied.iterdir()):
+                emptied.rmdir()
 
     def _check(self, wanted: str) -> None:
         found = (self.folder / "identity.json").read_text(encoding="utf-8")
@@ -89,6 +105,15 @@ class RowStore:
                     continue  # cut short by a kill: its batch is done again
                 done[entry["batch"]] = entry["rows"]
         return done
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"Expected a folder that can be written to. Received: {folder} ({error.strerror})"
+        ) from error
 
 
 def _differences(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:

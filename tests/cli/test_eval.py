@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from superlink.cli.main import app
+from superlink.evaluation import ResultCard
 
 SCENES = ("--task", "detection", "--data", "scenes", "--option", "split=val", "--limit", "3")
 
@@ -27,8 +28,38 @@ def test_both_routings_are_measured_and_written_on_a_card(tiny_demo_model, tmp_p
 def test_table_of_one_routing(tiny_demo_model):
     result = run(tiny_demo_model / "model", *SCENES, "--routing", "forced")
     assert result.exit_code == 0, result.output
-    assert "detection/box_AP50/forced" in result.output
-    assert "generated" not in result.output
+    lines = result.stdout.splitlines()
+    assert lines[0].split() == ["metric", "forced"]
+    assert any(line.split()[:1] == ["detection/box_AP50"] for line in lines)
+
+
+def test_card_of_another_command_is_kept(tiny_demo_model, tmp_path):
+    ResultCard("mine", "another command", 0, None, {}).write(tmp_path / "card")
+    arguments = (tiny_demo_model / "model", *SCENES, "--routing", "forced")
+    result = run(*arguments, "--card", tmp_path / "card")
+    assert result.exit_code == 2
+    output = " ".join(result.output.replace("│", " ").split())
+    assert "holds the card of another command: another command" in output
+    result = run(*arguments, "--card", tmp_path / "card", "--overwrite", "--name", "theirs")
+    assert result.exit_code == 0, result.output
+    assert ResultCard.read(tmp_path / "card" / "card.json").name == "theirs"
+    assert not (tmp_path / "card" / "progress").exists()
+
+
+def test_model_without_the_token_is_refused_before_it_answers(tiny_demo_model):
+    arguments = ("--task", "grounding", "--data", "scenes", "--limit", "2")
+    result = run(tiny_demo_model / "model", *arguments)
+    assert result.exit_code == 2
+    output = " ".join(result.output.replace("│", " ").split())
+    assert "[GRD]" in output and "--conversation" in output
+    assert "evaluating" not in output
+
+
+def test_paper_is_told_beside_the_metrics(tiny_demo_model):
+    result = run(
+        tiny_demo_model / "model", *SCENES, "--routing", "forced", "--paper", "coco_val2017"
+    )
+    assert "in the paper 0.567 (3 of the set's 5,000 samples" in " ".join(result.stdout.split())
 
 
 @pytest.mark.parametrize(
@@ -40,6 +71,8 @@ def test_table_of_one_routing(tiny_demo_model):
         (("--task", "detection", "--data", "coco:missing.json"), "images"),
         (("--task", "detection", "--data", "scenes", "--option", "x"), "Expected --option KEY"),
         (("--task", "detection", "--data", "scenes", "--option", "num_scene=3"), "num_scene"),
+        (("--task", "detection", "--data", "scenes", "--measure", "crowds=true"), "mean 'crowd'"),
+        (("--task", "detection", "--data", "scenes", "--paper", "coco"), "coco_val2017"),
     ],
 )
 def test_bad_arguments_are_refused(arguments, message):

@@ -11,7 +11,7 @@ from PIL import Image
 from superlink.data.scenes import SceneDataset
 from superlink.errors import ConfigError, InputError
 from superlink.evaluation import Evaluator, evaluate
-from superlink.interfaces import IMAGE, Message, Reply, Sample
+from superlink.interfaces import IMAGE, Call, Message, Reply, RouteFailure, Sample
 from superlink.tasks.detection import detection_conversation
 
 
@@ -91,6 +91,26 @@ def test_sample_without_an_answer_is_refused():
 def test_batch_size_below_1_is_refused():
     with pytest.raises(ConfigError, match="batch_size must be at least 1"):
         evaluate(Recorder(), samples(1), Recorder(), "forced", batch_size=0, progress=False)
+
+
+def test_answers_that_were_cut_and_calls_that_failed_are_counted():
+    class Cut(Recorder):
+        def answer(self, samples, routing="generated", *, max_new_tokens=128):
+            call = Call(0, 1, "toy", (0,), 0)
+            failures = (RouteFailure(call, "no image"),)
+            return [Reply("", "", failures=failures, complete=False) for _ in samples]
+
+    found = evaluate(Cut(), samples(3), Recorder(), "forced", progress=False)
+    assert (found.num_cut, found.num_failed) == (3, 3)
+
+
+def test_row_that_is_no_json_names_its_evaluator():
+    class Tensors(Recorder):
+        def measure(self, sample, reply):
+            return {"values": torch.zeros(2)}
+
+    with pytest.raises(ConfigError, match=r"Tensors\.measure returns.*Tensor.*tolist"):
+        evaluate(Recorder(), samples(1), Tensors(), "forced", progress=False)
 
 
 def test_bar_goes_to_stderr(capsys):

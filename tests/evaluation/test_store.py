@@ -65,3 +65,27 @@ def test_missing_batches_are_told(tmp_path):
     store.add(0, _rows(0))
     with pytest.raises(InputError, match="2 are missing"):
         store.gather(3)
+
+
+def test_only_its_own_files_are_removed(tmp_path):
+    mine, theirs = tmp_path / "progress" / "forced", tmp_path / "progress" / "notes.txt"
+    RowStore(mine, IDENTITY, ALONE).add(0, _rows(0))
+    RowStore.remove_from(mine)
+    assert not (tmp_path / "progress").exists()
+    RowStore(mine, IDENTITY, ALONE).add(0, _rows(0))
+    theirs.write_text("mine")
+    RowStore.remove_from(mine)
+    assert theirs.read_text() == "mine" and not mine.exists()
+
+
+def test_folder_that_goes_away_is_told(tmp_path):
+    store = RowStore(tmp_path / "rows", IDENTITY, ALONE)
+    RowStore.remove_from(tmp_path / "rows")
+    with pytest.raises(InputError, match="another evaluation in the same folder"):
+        store.add(0, _rows(0))
+
+
+def test_folder_that_cannot_be_made_is_told(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="can be written to"):
+        RowStore(tmp_path / "file" / "rows", IDENTITY, ALONE)

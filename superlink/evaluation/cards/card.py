@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from ...errors import InputError
 from .paper import PaperFigure
@@ -98,7 +99,9 @@ class ResultCard:
             self._paper_table(),
             "\n".join(f"- {name}: {value}" for name, value in self.data.items()),
             "\n".join(f"- {note}" for note in self.notes),
-            "\n\n".join(f"![{t}]({pictures}{f})" for t, f in self.pictures.items()),
+            "\n\n".join(
+                f"![{title}]({quote(pictures + file)})" for title, file in self.pictures.items()
+            ),
             self._prompt_list(),
             f"Made with {used}; on {machine}.",
         )
@@ -117,5 +120,11 @@ class ResultCard:
 
     def _prompt_list(self) -> str:
         """Questions and answers as code: routing tokens and phrase marks are no markup."""
-        lines = [f"asked: {asked}\nexpected: {answer}" for asked, answer in self.prompts]
+        lines = [
+            f"asked: {_short(asked)}\nexpected: {_short(answer)}" for asked, answer in self.prompts
+        ]
         return "```text\n" + "\n\n".join(lines) + "\n```" if lines else ""
+
+
+def _short(text: str, longest: int = 400) -> str:
+    return text if len(text) <= longest else f"{text[:longest]} ..."

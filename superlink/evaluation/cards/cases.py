@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from PIL import Image
 
-from ...interfaces import Reply, Sample
+from ...interfaces import InstancePrediction, Prediction, Reply, Sample
 from ...visualization import draw_reply, draw_target, grid
 from ..evaluator import Evaluator
 from ..runner import Answering, Evaluation, Routing, question
@@ -16,7 +17,8 @@ __all__ = ["draw_cases", "extreme_cases"]
 
 _MAX_WIDTH = 1600
 _THRESHOLD = 0.3
-"""Score from which an instance is drawn; evaluators judge single replies by the same."""
+"""Score from which an instance is drawn; evaluators judge single replies by the same. Where none
+reaches it, the best one is drawn: metrics that take the best one, take it at any score."""
 
 
 def extreme_cases(
@@ -75,9 +77,19 @@ def draw_cases(
 def _pair(sample: Sample, reply: Reply) -> tuple[Image.Image, Image.Image]:
     """What was asked and expected, and what came back, on the last image."""
     image = sample.images[-1]
-    asked = f"asked: {question(sample).messages[-1].text}"
+    asked = f"{sample.key}: {question(sample).messages[-1].text}"
     expected = f"expected: {sample.messages[-1].text}"
-    return (
-        draw_target(image, sample.targets, asked, expected),
-        draw_reply(image, reply, _THRESHOLD),
+    shown = replace(
+        reply,
+        text=reply.text.strip() or "(no text)",
+        predictions=tuple(map(_strongest, reply.predictions)),
     )
+    return draw_target(image, sample.targets, asked, expected), draw_reply(image, shown, 0.0)
+
+
+def _strongest(prediction: Prediction) -> Prediction:
+    """A prediction without its weak instances, but with the best one."""
+    if not isinstance(prediction, InstancePrediction) or not len(prediction.scores):
+        return prediction
+    best = float(prediction.scores.max())
+    return prediction.above(min(best, _THRESHOLD))

@@ -32,7 +32,7 @@ def find_cards(folders: Iterable[str | Path]) -> dict[Path, ResultCard]:
 
 
 def cards_page(cards: dict[Path, ResultCard], beside: Path, title: str = "Result cards") -> str:
-    """One page of Markdown: a table of contents with each card's first metrics, then the cards.
+    """One page of Markdown: a table for each task that compares the cards, then the cards.
 
     Args:
         cards: Of `find_cards`.
@@ -47,8 +47,30 @@ def cards_page(cards: dict[Path, ResultCard], beside: Path, title: str = "Result
 
 
 def _overview(cards: Sequence[ResultCard]) -> str:
-    lines = ["| card | seed | first metrics |", "|---|---|---|"]
-    for card in cards:
-        first = [f"`{key}` {value:.3f}" for key, value in list(card.metrics.items())[:3]]
-        lines.append(f"| {card.name} | {card.seed} | {', '.join(first)} |")
+    """A table for each task: its metrics, and a column for each card that has some."""
+    tasks = dict.fromkeys(name.split("/")[0] for card in cards for name in card.metrics)
+    return "\n\n".join(_comparison(task, cards) for task in tasks)
+
+
+def _comparison(task: str, cards: Sequence[ResultCard]) -> str:
+    mine = [card for card in cards if any(n.split("/")[0] == task for n in card.metrics)]
+    stems = dict.fromkeys(
+        name.removesuffix("/generated").removesuffix("/forced")
+        for card in mine
+        for name in card.metrics
+        if name.split("/")[0] == task
+    )
+    head = f"| {task}: generated / forced | " + " | ".join(card.name for card in mine) + " |"
+    lines = [head, "|---" * (len(mine) + 1) + "|"]
+    for stem in stems:
+        cells = " | ".join(_cell(card, stem) for card in mine)
+        lines.append(f"| `{stem.removeprefix(f'{task}/')}` | {cells} |")
     return "\n".join(lines)
+
+
+def _cell(card: ResultCard, stem: str) -> str:
+    """A metric with generated and with forced routing, or as it is where it has no routing."""
+    if stem in card.metrics:
+        return f"{card.metrics[stem]:.3f}"
+    pair = (card.metrics.get(f"{stem}/{routing}") for routing in ("generated", "forced"))
+    return " / ".join("-" if value is None else f"{value:.3f}" for value in pair)

@@ -26,7 +26,12 @@ class PaperFigure:
     measured: float
     """What was measured here."""
     differences: tuple[str, ...]
-    """What was done otherwise than in the paper; none: the protocol is the same."""
+    """What was done otherwise than in the paper, as far as it is known here."""
+
+    def sentence(self) -> str:
+        """The figure in a line, for a terminal."""
+        told = "; ".join(self.differences) or "no difference of protocol is known"
+        return f"{self.metric}: {self.measured:.3f}, in the paper {self.paper:.3f} ({told})"
 
 
 def benchmark_names() -> tuple[str, ...]:
@@ -52,6 +57,7 @@ def compare(
     metrics: Mapping[str, float],
     *,
     num_samples: int,
+    num_left_out: int = 0,
     absent_classes: int | str | None = None,
 ) -> tuple[PaperFigure, ...]:
     """Put the paper's figures beside measured ones.
@@ -63,6 +69,7 @@ def compare(
             word.
         metrics: `task/metric/routing` to value.
         num_samples: How many samples were measured.
+        num_left_out: How many could not be read.
         absent_classes: How many classes that an image lacks were asked for beside those that it
             shows; `all` or None asks for every class of the set.
 
@@ -72,8 +79,12 @@ def compare(
     check_benchmark(benchmark)
     entry = _benchmarks()[benchmark]
     shared = []
-    if entry["samples"] not in (None, num_samples):
+    if entry["samples"] is None:
+        shared.append(f"{num_samples:,} samples, and how many the set has is not known here")
+    elif entry["samples"] != num_samples:
         shared.append(f"{num_samples:,} of the set's {entry['samples']:,} samples")
+    if num_left_out:
+        shared.append(f"{num_left_out:,} samples could not be read")
     if absent_classes not in (None, "all"):
         shared.append(f"{absent_classes} absent classes were asked for, the paper asks for all")
     figures = []
@@ -81,7 +92,7 @@ def compare(
         stem, _, routing = name.rpartition("/")
         if stem in entry["figures"]:
             given = [] if routing == "forced" else ["the LLM wrote the answer, the paper gives it"]
-            figures.append(PaperFigure(name, entry["figures"][stem], value, tuple(given + shared)))
+            figures.append(PaperFigure(name, entry["figures"][stem], value, (*given, *shared)))
     return tuple(figures)
 
 

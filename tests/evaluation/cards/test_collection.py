@@ -26,7 +26,8 @@ def test_page_holds_every_card_and_links_its_pictures(tmp_path):
     assert page.startswith("# Ours\n")
     assert "\n## one\n" in page and "\n## two\n" in page
     assert "](../runs/one/best.jpg)" in page
-    assert "| one | 0 | `t/m/forced` 0.250 |" in page
+    assert "| t: generated / forced | one | two |" in page
+    assert "| `m` | - / 0.250 | - / 0.250 |" in page
 
 
 def test_folder_without_cards_is_refused(tmp_path):

@@ -30,6 +30,18 @@ def test_fewer_samples_and_classes_are_named():
     )
 
 
+def test_samples_left_out_and_sets_of_unknown_size_are_named():
+    metrics = {"salient_object/S/forced": 0.9, "grounding/gIoU/forced": 0.5}
+    (figure,) = compare("ecssd", metrics, num_samples=600, num_left_out=400)
+    assert figure.differences == (
+        "600 of the set's 1,000 samples",
+        "400 samples could not be read",
+    )
+    (figure,) = compare("reason_seg_val", metrics, num_samples=5)
+    assert "is not known here" in figure.differences[0]
+    assert "in the paper 0.510 (5 samples" in figure.sentence()
+
+
 def test_metrics_of_another_task_are_left_out():
     assert compare("ade20k_val", METRICS, num_samples=2000) == ()
 
