@@ -3,8 +3,9 @@ fit."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,6 +18,8 @@ from .metrics.matching import CategoryMatcher, load_synonyms
 from .metrics.overlap import matched_f1
 from .routing import (
     AskedNames,
+    finite_remarks,
+    finite_row,
     instance_predictions,
     known_names,
     needed_targets,
@@ -63,17 +66,24 @@ class DetectionEvaluator(Evaluator):
         """Instances with their classes, and the phrases that were routed.
 
         Raises:
-            InputError: The sample has no target with `bboxes`, `labels` and `names`.
+            InputError: The sample has no target with `bboxes`, `labels` and `names`, or predicted
+                masks do not have the image's size.
         """
         targets = needed_targets(sample, ("bboxes", "labels", "names"), "Detection")
         names = AskedNames(targets, self.synonyms)
-        row = instance_row(targets, instance_predictions(reply), names)
+        row = instance_row(targets, instance_predictions(reply), names, sample.key)
         sets = {"dataset": targets[-1]["dataset"]} if targets[-1].get("dataset") else {}
-        return {**names.row(reply), **row, **sets}
+        return {
+            **_named(targets, names.row(reply), self.synonyms),
+            **row,
+            **sets,
+            **finite_row(reply),
+        }
 
     def summarize(self, rows: Sequence[Row]) -> dict[str, float]:
-        """The metrics of `average_precision` for boxes, and for masks where targets and instances
-        have them; those of `crowd_metrics` where they are wanted; those of `RoutingScore`.
+        """The metrics of `average_precision` for boxes, and for masks where all targets and
+        instances have them, and any instance was found; those of `crowd_metrics` where they are
+        wanted; those of `RoutingScore`.
 
         Raises:
             InputError: No sample has an annotated object.
@@ -82,7 +92,8 @@ class DetectionEvaluator(Evaluator):
         known = known_names(rows, self.synonyms)
         sets = _by_set(rows)
         full = {name: part for name, part in sets.items() if _any_truth(part)} or {"": [*rows]}
-        found = {name: _precision(part, known) for name, part in full.items()}
+        seen = any("masks" in row["found"] for row in rows)
+        found = {name: _precision(part, known, seen) for name, part in full.items()}
         metrics = found[""] if set(found) == {""} else mean_over_sets(found)
         if self.crowd:
             metrics |= crowd_metrics([_crowd_image(row, known) for row in rows])
@@ -104,7 +115,8 @@ class DetectionEvaluator(Evaluator):
         return float(np.mean(scores))
 
     def remarks(self, rows: Sequence[Row]) -> tuple[str, ...]:
-        """Which sets AP is a mean of, which phrases no class has, and which names came twice."""
+        """Which sets AP is a mean of, which phrases no class has, which names came twice, and what
+        was left out."""
         sets = {name: part for name, part in _by_set(rows).items() if name}
         full = [name for name, part in sets.items() if _any_truth(part)]
         lines = [f"AP and AR are means over {len(full)} sets: {', '.join(full)}."] if sets else []
@@ -112,7 +124,23 @@ class DetectionEvaluator(Evaluator):
             lines.append(
                 f"Sets left out, as none of their objects is annotated: {', '.join(bare)}."
             )
-        return (*lines, *word_remarks(routing_score(rows, known_names(rows, self.synonyms))))
+        words = word_remarks(routing_score(rows, known_names(rows, self.synonyms)))
+        return (*lines, *words, *_mask_remarks(rows), *finite_remarks(rows))
+
+
+def _named(
+    targets: Sequence[Mapping[str, Any]], row: Row, synonyms: Mapping[str, Sequence[str]]
+) -> Row:
+    """A row with `unsure`, the phrases of which targets with `known_names` know nothing."""
+    if not all("known_names" in target for target in targets):
+        return row
+    known = CategoryMatcher((n for target in targets for n in target["known_names"]), synonyms)
+    unsure = [
+        index
+        for index, (phrase, category, _) in enumerate(row["phrases"])
+        if category is None and known.match(phrase).category is None
+    ]
+    return {**row, "unsure": unsure} if unsure else row
 
 
 def _by_set(rows: Sequence[Row]) -> dict[str, list[Row]]:
@@ -126,9 +154,25 @@ def _any_truth(rows: Sequence[Row]) -> bool:
     return any(row["truths"]["labels"] for row in rows)
 
 
-def _precision(rows: Sequence[Row], known: CategoryMatcher) -> dict[str, float]:
-    columns = [row[section] for row in rows for section in ("truths", "found")]
-    masked = all("masks" in part for part in columns if part["labels"])
+def _masks(rows: Sequence[Row], section: str) -> list[bool]:
+    """Of each row with instances in `section`, whether they have masks."""
+    return ["masks" in row[section] for row in rows if row[section]["labels"]]
+
+
+def _mask_remarks(rows: Sequence[Row]) -> Iterator[str]:
+    truths, found = _masks(rows, "truths"), _masks(rows, "found")
+    if any(found) and all(truths) and all(found):
+        return
+    if any(truths) or any(found):
+        yield (
+            "Metrics of masks are left out where masks are missing: "
+            f"{truths.count(False)} of {len(truths)} targets with objects and "
+            f"{found.count(False)} of {len(found)} replies with instances have none."
+        )
+
+
+def _precision(rows: Sequence[Row], known: CategoryMatcher, seen: bool) -> dict[str, float]:
+    masked = seen and all(_masks(rows, "truths")) and all(_masks(rows, "found"))
     kinds: tuple[Kind, ...] = ("box", "mask") if masked else ("box",)
     truths = list(annotated_instances(rows))
     found = list(found_instances(rows, [_categories(row, known) for row in rows]))
@@ -141,18 +185,28 @@ def _precision(rows: Sequence[Row], known: CategoryMatcher) -> dict[str, float]:
 
 
 def _categories(row: Row, known: CategoryMatcher) -> list[str | None]:
-    return [category for _, category, _ in resolve_phrases(row, known)]
+    """The class of each phrase; None also where its class is not known of the image."""
+    unsure = row.get("unsure", ())
+    return [
+        None if index in unsure else category
+        for index, (_, category, _) in enumerate(resolve_phrases(row, known))
+    ]
 
 
 def _crowd_image(row: Row, known: CategoryMatcher) -> CrowdImage:
-    expected, found = (
+    expected, found, others = (
         [None if name is None else _PERSON.match(name).category for name in names]
-        for names in (row["expected"], _categories(row, known))
+        for names in (row["expected"], _categories(row, known), row.get("other_names", ()))
     )
     boxes, scores = boxes_by_name(row["found"], found).get("person", _NONE)
     return CrowdImage(
         truths=boxes_by_name(row["truths"], expected).get("person", _NONE)[0],
-        ignored=boxes_by_name(row["ignored"], expected).get("person", _NONE)[0],
+        ignored=[
+            *boxes_by_name(row["ignored"], expected).get("person", _NONE)[0],
+            *boxes_by_name(row["other_ignored"], others).get("person", _NONE)[0],
+        ]
+        if "other_ignored" in row
+        else boxes_by_name(row["ignored"], expected).get("person", _NONE)[0],
         bboxes=boxes,
         scores=scores,
         size=row.get("size"),

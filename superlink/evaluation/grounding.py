@@ -13,7 +13,7 @@ from ..errors import ConfigError, InputError
 from ..interfaces import InstancePrediction, Reply, Sample
 from .evaluator import Evaluator, Row
 from .metrics.overlap import box_iou, iou, mask_overlap, region_metrics
-from .routing import instance_predictions, needed_targets
+from .routing import finite_remarks, finite_row, instance_predictions, needed_targets
 
 __all__ = ["GroundingEvaluator"]
 
@@ -64,7 +64,8 @@ class GroundingEvaluator(Evaluator):
         targets = needed_targets(sample, ("bboxes", "labels", "names"), "Grounding", least=0)
         found = instance_predictions(reply)
         if not targets:
-            return {"expressions": [_uncalled(self._answer(found, None, sample.key))]}
+            answer = self._answer(found, None, sample.key)
+            return {"expressions": [_uncalled(answer)], **_seen(found), **finite_row(reply)}
         calls = [found] if len(targets) == 1 else [[call] for call in found[: len(targets)]]
         calls += [[]] * (len(targets) - len(calls))
         return {
@@ -72,7 +73,9 @@ class GroundingEvaluator(Evaluator):
                 expression
                 for target, call in zip(targets, calls, strict=True)
                 for expression in self._expressions(target, call, sample.key)
-            ]
+            ],
+            **_seen(found),
+            **finite_row(reply),
         }
 
     def summarize(self, rows: Sequence[Row]) -> dict[str, float]:
@@ -81,8 +84,9 @@ class GroundingEvaluator(Evaluator):
         Returns:
             `P@0.5`, the share of the referring expressions whose best box overlaps an object that
             is meant by an IoU of at least 0.5; `cIoU`, `gIoU` and `mIoU` of `region_metrics`,
-            where targets and instances have masks; `no_target_accuracy`, the share of the
-            expressions that refer to nothing which have no answer, where there are such.
+            where all targets and instances have masks, and any was found; `no_target_accuracy`,
+            the share of the expressions that refer to nothing which have no answer, where there
+            are such.
 
         Raises:
             InputError: There is no expression.
@@ -94,7 +98,8 @@ class GroundingEvaluator(Evaluator):
         metrics: dict[str, float] = {}
         if boxes := [e["box_iou"] for e in expressions if e["objects"]]:
             metrics["P@0.5"] = float(np.mean([value >= 0.5 for value in boxes]))
-        if all("union" in expression for expression in expressions):
+        masked = any(row["masked"] for row in rows)
+        if masked and all("union" in expression for expression in expressions):
             overlaps = [(e["intersection"], e["union"]) for e in expressions]
             metrics |= region_metrics(overlaps, referring)
         if empty := [not e["answered"] for e in expressions if not e["objects"]]:
@@ -107,7 +112,11 @@ class GroundingEvaluator(Evaluator):
         return float(np.mean([_quality(expression) for expression in row["expressions"]]))
 
     def remarks(self, rows: Sequence[Row]) -> tuple[str, ...]:
-        """How expressions that refer to nothing were judged, where it matters."""
+        """How expressions that refer to nothing were judged, where it matters, and what was left
+        out."""
+        return (*self._threshold_remarks(rows), *_mask_remarks(rows), *finite_remarks(rows))
+
+    def _threshold_remarks(self, rows: Sequence[Row]) -> tuple[str, ...]:
         referring = [bool(e["objects"]) for row in rows for e in row["expressions"]]
         if all(referring) or self.threshold:
             return ()
@@ -150,6 +159,8 @@ def _compare(target: Mapping[str, Any], label: int, answer: _Answer) -> dict[str
         "answered": bool(len(answer.bboxes)),
         "box_iou": float(overlaps.max(initial=0.0)),
     }
+    if "masks" in target:
+        found["target_masks"] = True
     if "masks" in target and (answer.masks is not None or not found["answered"]):
         truth = target["masks"].numpy()[meant].any(axis=0)  # (H, W)
         masks = np.zeros((0, *truth.shape), np.bool_) if answer.masks is None else answer.masks
@@ -157,6 +168,24 @@ def _compare(target: Mapping[str, Any], label: int, answer: _Answer) -> dict[str
         void = target["void"].numpy() if "void" in target else None
         found["intersection"], found["union"] = mask_overlap(region, truth, void)
     return found
+
+
+def _seen(found: Sequence[InstancePrediction]) -> dict[str, bool]:
+    """Whether a reply has any predicted mask."""
+    return {"masked": any(part.masks is not None and bool(len(part.labels)) for part in found)}
+
+
+def _mask_remarks(rows: Sequence[Row]) -> Iterator[str]:
+    expressions = [expression for row in rows for expression in row["expressions"]]
+    bare = sum("union" not in expression for expression in expressions)
+    masked = any(row["masked"] for row in rows)
+    meant = masked or any(expression.get("target_masks") for expression in expressions)
+    if meant and (bare or not masked):
+        reason = f"{bare} of {len(expressions)} expressions lack a mask in target or answer"
+        yield (
+            "cIoU, gIoU and mIoU are left out: "
+            f"{reason if bare else 'no reply has a predicted mask'}."
+        )
 
 
 def _uncalled(answer: _Answer) -> dict[str, Any]:

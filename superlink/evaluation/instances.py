@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import InputError
 from ..interfaces import InstancePrediction
 from .evaluator import Row
 from .metrics.average_precision import Instance
@@ -20,22 +21,32 @@ def instance_row(
     targets: Sequence[Mapping[str, Any]],
     predictions: Sequence[InstancePrediction],
     names: AskedNames,
+    key: str,
 ) -> dict[str, Any]:
     """What instances add to a row.
 
     Returns:
         The columns of `truths` and `ignored`, whose labels are indices into the row's `expected`,
-        and of `found`, whose labels are indices into its `phrases`; `size`, (H, W), where it is
-        known.
+        and of `found`, whose labels are indices into its `phrases`; `other_ignored`, whose labels
+        are indices into `other_names`, where there are any; `size`, (H, W), where it is known.
+
+    Raises:
+        InputError: Predicted masks do not have the image's size.
     """
-    masks = [target["masks"] for target in targets if "masks" in target]
-    masks += [prediction.masks for prediction in predictions if prediction.masks is not None]
-    sizes = [target["size"] for target in targets if "size" in target]
-    sizes += [mask.shape[-2:] for mask in masks]
+    sizes = [tuple(target["size"]) for target in targets if "size" in target]
+    sizes += [tuple(target["masks"].shape[-2:]) for target in targets if "masks" in target]
+    found = [tuple(p.masks.shape[-2:]) for p in predictions if p.masks is not None and len(p.masks)]
+    sizes += found
+    if any(size != sizes[0] for size in found):
+        raise InputError(
+            f"Masks must have the original image's size {sizes[0]}. "
+            f"Received: {found} for sample {key!r}"
+        )
     return {
         "truths": _annotated_columns(targets, ""),
         "ignored": _annotated_columns(targets, "ignored_"),
         "found": join_columns(_found_columns(prediction, names) for prediction in predictions),
+        **_other_columns(targets),
         **({"size": [int(side) for side in sizes[0]]} if sizes else {}),
     }
 
@@ -50,6 +61,14 @@ def annotated_instances(rows: Sequence[Row]) -> Iterator[Instance]:
                 image,
                 size=row.get("size"),
                 ignored=section == "ignored",
+            )
+        if "other_ignored" in row:
+            yield from read_instances(
+                row["other_ignored"],
+                row["other_names"],
+                image,
+                size=row.get("size"),
+                ignored=True,
             )
 
 
@@ -92,6 +111,31 @@ def _annotated_columns(targets: Sequence[Mapping[str, Any]], prefix: str) -> Col
             parts.append(part)
         first += len(target["names"])
     return join_columns(parts)
+
+
+def _other_columns(targets: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Ignored regions of classes that were not asked for."""
+    regions = [
+        {
+            "names": (),
+            "ignored_labels": np.arange(len(target["other_ignored_names"])),
+            **{
+                key.removeprefix("other_"): value
+                for key, value in target.items()
+                if key.startswith("other_ignored_") and key != "other_ignored_names"
+            },
+        }
+        for target in targets
+        if target.get("other_ignored_names")
+    ]
+    if not regions:
+        return {}
+    listed = [name for target in targets for name in target.get("other_ignored_names", ())]
+    columns = dict(_annotated_columns(regions, "ignored_"))
+    return {
+        "other_names": listed,
+        "other_ignored": {**columns, "labels": list(range(len(listed)))},
+    }
 
 
 def _found_columns(prediction: InstancePrediction, names: AskedNames) -> Columns:

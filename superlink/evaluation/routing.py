@@ -7,15 +7,18 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from ..errors import InputError
 from ..interfaces import InstancePrediction, Reply, Sample
 from .evaluator import Row
-from .metrics.matching import CategoryMatcher
+from .metrics.matching import CategoryMatcher, Match
 from .metrics.routing import RoutedPhrase, RoutingScore
 
 __all__ = [
     "AskedNames",
+    "finite_remarks",
+    "finite_row",
     "instance_predictions",
     "known_names",
     "needed_masks",
@@ -60,8 +63,23 @@ def needed_targets(
 
 
 def instance_predictions(reply: Reply) -> list[InstancePrediction]:
-    """The instances of each call of a reply."""
-    return [found for found in reply.predictions if isinstance(found, InstancePrediction)]
+    """The instances of each call of a reply, without those of which a number is not finite."""
+    return [found.select(_finite(found)) for found in _all_instances(reply)]
+
+
+def finite_row(reply: Reply) -> dict[str, int]:
+    """What a row says of the instances that are left out: `not_finite`, where there are any."""
+    count = sum(int((~_finite(found)).sum()) for found in _all_instances(reply))
+    return {"not_finite": count} if count else {}
+
+
+def finite_remarks(rows: Sequence[Row]) -> Iterator[str]:
+    """One line where instances were left out."""
+    if count := sum(row.get("not_finite", 0) for row in rows):
+        yield (
+            f"{count} instances had coordinates or scores that are not finite; they count as "
+            "nothing."
+        )
 
 
 def needed_masks(prediction: InstancePrediction, size: Sequence[int], key: str) -> npt.NDArray[Any]:
@@ -93,15 +111,21 @@ class AskedNames:
     Args:
         targets: Those of the sample, with `names` and where known `synonyms`.
         synonyms: Further ones.
+        blank: Whether a route without a phrase means the name, where only one is asked for.
     """
 
-    def __init__(self, targets: Sequence[Mapping[str, Any]], synonyms: Synonyms) -> None:
+    def __init__(
+        self, targets: Sequence[Mapping[str, Any]], synonyms: Synonyms, *, blank: bool = False
+    ) -> None:
         self.expected = [str(name) for target in targets for name in target["names"]]
         merged: dict[str, list[str]] = {}
         for source in (synonyms, *(target.get("synonyms", {}) for target in targets)):
             for name, words in source.items():
                 merged.setdefault(name, []).extend(words)
         self._matcher = CategoryMatcher(self.expected, merged)
+        self._blank = (
+            Match(self.expected[0], "exact") if blank and len(self.expected) == 1 else None
+        )
         self._phrases: dict[str, int] = {}
 
     def phrase(self, phrase: str) -> int:
@@ -110,7 +134,7 @@ class AskedNames:
 
     def category(self, phrase: str) -> str | None:
         """The name that was asked for and that `phrase` means."""
-        return self._matcher.match(phrase).category
+        return self._match(phrase).category
 
     def row(self, reply: Reply) -> dict[str, Any]:
         """What names add to a row.
@@ -120,9 +144,13 @@ class AskedNames:
             with the name that it means or None, and how it was understood.
         """
         routed = [self.phrase(route.phrase) for route in reply.routes]
-        matches = [(phrase, self._matcher.match(phrase)) for phrase in self._phrases]
+        matches = [(phrase, self._match(phrase)) for phrase in self._phrases]
         phrases = [[phrase, found.category, found.how] for phrase, found in matches]
         return {"expected": self.expected, "routed": routed, "phrases": phrases}
+
+    def _match(self, phrase: str) -> Match:
+        blank = self._blank if not phrase.strip() else None
+        return blank or self._matcher.match(phrase)
 
 
 def known_names(rows: Sequence[Row], synonyms: Synonyms) -> CategoryMatcher:
@@ -160,3 +188,16 @@ def word_remarks(score: RoutingScore) -> Iterator[str]:
             listed = [f"{word!r} ({count})" for word, count in words.most_common(_NUM_WORDS)]
             rest = len(words) - len(listed)
             yield f"{what}: {', '.join(listed)}{f', and {rest} more' if rest else ''}."
+
+
+def _all_instances(reply: Reply) -> list[InstancePrediction]:
+    return [found for found in reply.predictions if isinstance(found, InstancePrediction)]
+
+
+def _finite(found: InstancePrediction) -> torch.Tensor:
+    """Which instances (N,) have finite numbers only."""
+    keep = torch.isfinite(found.scores) & torch.isfinite(found.bboxes).all(dim=1)
+    for values in (found.masks, found.keypoints):
+        if values is not None and values.is_floating_point() and len(values):
+            keep = keep & torch.isfinite(values).flatten(1).all(dim=1)
+    return keep

@@ -22,6 +22,8 @@ __all__ = ["Answering", "Evaluation", "evaluate", "question"]
 
 Routing = Literal["generated", "forced"]
 _BROKEN, _CUT, _FAILED = "broken", "cut", "failed"
+_ROW_FORMAT = 1
+"""Grows when rows of an older superlink can no longer be summed up."""
 
 
 class Answering(Protocol):
@@ -122,7 +124,7 @@ def evaluate(
     settings = {
         **(identity or {}),
         **{"num_samples": len(samples), "batch_size": batch_size, "routing": routing},
-        "max_new_tokens": max_new_tokens,
+        **{"max_new_tokens": max_new_tokens, "row_format": _ROW_FORMAT},
     }
     store = RowStore(folder, settings, processes) if folder is not None else None
     kept: list[Row] = []

@@ -12,7 +12,8 @@ __all__ = ["describe_target"]
 
 _TOLD = frozenset(
     "bboxes labels names masks keypoints keypoints_visible areas size synonyms void "
-    "ignored_bboxes ignored_labels ignored_masks ignored_areas".split()
+    "ignored_bboxes ignored_labels ignored_masks ignored_areas known_names "
+    "other_ignored_names other_ignored_bboxes other_ignored_masks other_ignored_areas".split()
 )
 
 

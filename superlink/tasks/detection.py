@@ -81,13 +81,16 @@ def detection_conversation(
     answer = class_answer(_TASK, names, token, rng, varied=varied_answer)
     image = record.open()
     size = (image.height, image.width)
+    target = detection_target(record, names, size, masks=masks)
+    if not training and not set(record.categories) <= set(names):
+        target["known_names"] = record.categories  # an evaluator tells wrong from unknown by them
     return Sample(
         messages=(
             Message("user", (IMAGE, question.format(classes=", ".join(names)))),
             Message("assistant", answer),
         ),
         images=(image,),
-        targets=(detection_target(record, names, size, masks=masks),),
+        targets=(target,),
         key=record.key,
     )
 
@@ -109,8 +112,10 @@ def detection_target(
             each ignored region, has one.
 
     Returns:
-        See `object_target`; what is to be ignored of the asked classes, see `ignored_target`;
-        `dataset`, `synonyms` by name, and `void` (H, W), where the record knows them.
+        See `object_target`; what is to be ignored of the asked classes, see `ignored_target`, and
+        of others by their names: `other_ignored_names`, `other_ignored_bboxes`, and where all have
+        them `other_ignored_masks` and `other_ignored_areas`; `dataset`, `synonyms` by name, and
+        `void` (H, W), where the record knows them.
     """
     ignored = [item for item in record.ignored if item.name in names]
     if masks is None and not record.objects and ignored:
@@ -118,6 +123,12 @@ def detection_target(
     labels = [names.index(item.name) for item in record.objects]
     target = object_target(record.objects, names, labels, size=size, masks=masks)
     target |= ignored_target(ignored, [names.index(item.name) for item in ignored], masks=masks)
+    others = [item for item in record.ignored if item.name not in names]
+    for key, value in ignored_target(others, [0] * len(others), masks=masks).items():
+        if key != "ignored_labels":
+            target[f"other_{key}"] = value
+    if others:
+        target["other_ignored_names"] = tuple(item.name for item in others)
     if record.dataset:
         target["dataset"] = record.dataset
     if synonyms := {name: record.synonyms[name] for name in names if name in record.synonyms}:

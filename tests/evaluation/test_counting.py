@@ -34,7 +34,8 @@ def _row(sample, reply, **options):
 
 def test_instances_from_the_threshold_on_are_counted():
     reply = _reply([0.9, 0.5, 0.25, 0.1])
-    assert _row(_sample(3), reply) == {"expected": 3, "found": 2}
+    row = _row(_sample(3), reply)
+    assert (row["expected"], row["found"]) == (3, 2) and "not_finite" not in row
     assert _row(_sample(3), reply, threshold=0.25)["found"] == 3
     (remark,) = CountingEvaluator(threshold=0.25).remarks([])
     assert "at least 0.25" in remark
@@ -43,11 +44,26 @@ def test_instances_from_the_threshold_on_are_counted():
 def test_only_the_asked_name_is_counted():
     reply = _reply([0.9, 0.9, 0.9], [0, 1, 2], ("The Birds", "cat", "fowl"))
     assert _row(_sample(1), reply)["found"] == 1
-    assert _row(_sample(1), reply, synonyms={"bird": ["fowl"]})["found"] == 2
+    assert _row(_sample(1), reply, synonyms={"bird": ["fowl"]})["found"] == 1
+    assert _row(_sample(1), _reply([0.9], phrases=("fowl",)), synonyms={"bird": ["fowl"]})["found"]
+
+
+def test_a_name_that_was_routed_twice_is_counted_once():
+    row = _row(_sample(2), _reply([0.9] * 4, [0, 0, 1, 1], ("bird", "birds")))
+    assert row["found"] == 2
+    metrics = CountingEvaluator().summarize([row])
+    assert (metrics["duplicate_names"], metrics["routing_precision"]) == (1.0, 0.5)
+
+
+def test_instances_that_are_not_finite_count_as_nothing():
+    row = _row(_sample(1), _reply([0.9, float("inf")]))
+    assert row["found"] == row["not_finite"] == 1
+    assert "1 instances had coordinates" in CountingEvaluator().remarks([row])[-1]
 
 
 def test_a_reply_without_a_call_finds_nothing():
-    assert _row(_sample(0), Reply("", "")) == {"expected": 0, "found": 0}
+    row = _row(_sample(0), Reply("", ""))
+    assert (row["expected"], row["found"]) == (0, 0)
 
 
 def test_errors_over_all_replies():
@@ -56,7 +72,9 @@ def test_errors_over_all_replies():
     ]
     evaluator = CountingEvaluator()
     metrics = evaluator.summarize(rows)
-    assert metrics == pytest.approx({"MAE": 2.0, "RMSE": (20 / 3) ** 0.5, "exact": 1 / 3})
+    wanted = {"MAE": 2.0, "RMSE": (20 / 3) ** 0.5, "exact": 1 / 3}
+    assert {name: metrics[name] for name in wanted} == pytest.approx(wanted)
+    assert metrics["list_exact"] == 1.0
     assert evaluator.summarize(json.loads(json.dumps(rows))) == metrics
     assert [evaluator.quality(row) for row in rows] == [0.0, -2.0, -4.0]
 

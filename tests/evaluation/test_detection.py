@@ -215,6 +215,41 @@ def test_what_lies_in_a_crowd_is_neither_right_nor_wrong():
         assert without[f"{kind}_AP"] == pytest.approx(0.75)
 
 
+def test_a_crowd_of_a_class_that_was_not_asked_for_is_neither_right_nor_wrong():
+    crowd = {
+        "other_ignored_names": ("dog",),
+        "other_ignored_bboxes": torch.tensor([[0.0, 0, 100, 100]]),
+    }
+    stray = _reply(BOXES[:1], (0,), ("dog",), [0.99])
+    for more, wanted in (({}, 0.75), (crowd, 1.0)):
+        cats = _sample([], (), ("cat",), **more)
+        metrics = _metrics((_sample(), _reply()), (cats, stray))
+        assert metrics["box_AP"] == pytest.approx(wanted)
+
+
+@pytest.mark.parametrize(("known", "wanted"), [(("cat", "dog"), 0.75), (("cat",), 1.0)])
+def test_a_class_of_which_nothing_is_known_is_neither_right_nor_wrong(known, wanted):
+    cats = _sample([], (), ("cat",), known_names=known)
+    stray = _reply(BOXES[:1], (0,), ("dog",), [0.99])
+    metrics = _metrics((_sample(), _reply()), (cats, stray))
+    assert metrics["box_AP"] == pytest.approx(wanted)
+
+
+def test_remarks_say_why_metrics_of_masks_are_left_out():
+    sample, masks = _sample(masks=_masks(BOXES)), _masks(BOXES)
+    good, bare, nothing = _reply(masks=masks), _reply(), Reply("", "")
+    assert "mask_AP" not in _metrics((sample, nothing))
+    assert _metrics((sample, good), (sample, nothing))["mask_AP"] == pytest.approx(0.5, abs=0.01)
+    (remark,) = DetectionEvaluator().remarks(_rows((sample, good), (sample, bare)))
+    assert "0 of 2 targets with objects and 1 of 2 replies with instances" in remark
+    assert DetectionEvaluator().remarks(_rows((sample, good), (sample, nothing))) == ()
+
+
+def test_masks_of_another_size_are_refused():
+    with pytest.raises(InputError, match=r"\(100, 100\).*\(50, 50\).*'one'"):
+        _rows((_sample(size=(100, 100)), _reply(masks=torch.ones(2, 50, 50))))
+
+
 def test_the_area_of_the_data_set_tells_small_from_large():
     metrics = _metrics((_sample(areas=torch.tensor([900.0, 1100.0]).double()), _reply()))
     assert {"box_AP_small", "box_AP_medium"} < metrics.keys()
@@ -252,6 +287,20 @@ def test_crowd_metrics_are_of_people():
     assert "crowd_recall" not in _metrics((sample, reply))
     with pytest.raises(InputError, match="annotated people"):
         _metrics((_sample(), _reply()), crowd=True)
+
+
+@pytest.mark.parametrize("bad", ["boxes", "scores", "masks"])
+def test_instances_that_are_not_finite_count_as_nothing(bad):
+    nan = float("nan")
+    boxes = [(nan,) * 4, BOXES[1]] if bad == "boxes" else BOXES
+    masks = _masks(BOXES).float()
+    masks[0] = nan if bad == "masks" else masks[0]
+    reply = _reply(boxes, scores=[nan if bad == "scores" else 0.9, 0.9], masks=masks)
+    rows = _rows((_sample(masks=_masks(BOXES)), reply))
+    metrics = DetectionEvaluator().summarize(rows)
+    assert metrics["box_AP"] == metrics["mask_AP"] == pytest.approx(0.5)
+    (remark,) = DetectionEvaluator().remarks(rows)
+    assert remark.startswith("1 instances had coordinates or scores that are not finite")
 
 
 def test_rows_come_back_from_json():

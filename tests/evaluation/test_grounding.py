@@ -131,7 +131,7 @@ def test_what_refers_to_nothing_is_right_without_an_answer(target):
 
 
 def test_remark_says_that_any_instance_was_an_answer():
-    rows = _rows((_sample(), NOTHING), (_sample(_target()), NOTHING))
+    rows = _rows((_sample(), NOTHING), (_sample(_target()), _reply(_prediction())))
     (remark,) = GroundingEvaluator().remarks(rows)
     assert remark.startswith("1 of 2 expressions refer to nothing")
     assert GroundingEvaluator(threshold=0.3).remarks(rows) == ()
@@ -168,6 +168,17 @@ def test_metrics_of_masks_are_left_out_where_targets_or_replies_have_none():
     assert set(_metrics((_sample(_target(masks=False)), _reply(_prediction())))) == {"P@0.5"}
 
 
+def test_remarks_say_why_metrics_of_masks_are_left_out():
+    good = (_sample(_target()), _reply(_prediction()))
+    bare = (_sample(_target()), _reply(_prediction(masks=False)))
+    nothing = (_sample(_target()), NOTHING)
+    assert _metrics(nothing) == {"P@0.5": 0.0}
+    for pairs, why in (([good, bare], "1 of 2 expressions"), ([nothing], "no reply has")):
+        (remark,) = GroundingEvaluator().remarks(_rows(*pairs))
+        assert why in remark
+    assert GroundingEvaluator().remarks(_rows(good, nothing)) == ()
+
+
 def test_the_mask_may_be_elsewhere_than_the_box():
     reply = _reply(_prediction([CUP], regions=[LAMP]))
     metrics = _metrics((_sample(_target()), reply))
@@ -184,6 +195,12 @@ def test_quality_is_the_overlap():
     assert quality(_sample(_target()), NOTHING) == 0.0
     assert quality(_sample(), NOTHING) == 1.0
     assert quality(_sample(), _reply(_prediction())) == 0.0
+
+
+def test_instances_that_are_not_finite_are_no_answer():
+    rows = _rows((_sample(_target()), _reply(_prediction([CUP, LAMP], [float("nan"), 0.5]))))
+    assert GroundingEvaluator().summarize(rows)["P@0.5"] == 0.0
+    assert "1 instances had" in GroundingEvaluator().remarks(rows)[0]
 
 
 def test_rows_come_back_from_json():

@@ -86,10 +86,10 @@ def test_void_pixels_are_left_out():
     assert _metrics((_sample(void=void), _reply(_masks(wrong))))["mIoU"] == 1.0
 
 
-def test_phrases_are_understood_and_unknown_ones_count_for_no_class():
+def test_phrases_are_understood_and_unknown_ones_take_their_pixels():
     masks = torch.cat([_masks(MAP), torch.ones(1, 4, 4, dtype=torch.bool)])
     phrases = ("The Sky", "ocean", "sand", "yeti")
-    reply = _reply(masks, (0, 1, 2, 3), [0.9, 0.9, 0.9, 1.0], phrases)
+    reply = _reply(masks, (0, 1, 2, 3), [0.9, 0.9, 0.9, 0.5], phrases)
     words = {"sea": ["ocean"]}
     metrics = _metrics((_sample(), reply), synonyms=words)
     assert (metrics["mIoU"], metrics["routing_precision"]) == (1.0, 0.75)
@@ -97,6 +97,24 @@ def test_phrases_are_understood_and_unknown_ones_count_for_no_class():
     assert _metrics((_sample(), reply))["mIoU"] == pytest.approx(2 / 3)
     (remark,) = SemanticEvaluator().remarks(_rows((_sample(), reply)))
     assert "'ocean' (1), 'yeti' (1)" in remark
+    surest = _reply(masks, (0, 1, 2, 3), [0.9, 0.9, 0.9, 1.0], phrases)
+    assert _metrics((_sample(), surest), synonyms=words)["mIoU"] == 0.0
+
+
+def test_a_class_that_was_not_asked_for_grows_its_union():
+    asked = _sample(MAP.clip(1), ("fog", "sea", "sand"))
+    masks = torch.cat([_masks(MAP.clip(1)), torch.ones(1, 4, 4, dtype=torch.bool)])
+    stray = _reply(masks, (0, 1, 2, 3), [0.9, 0.9, 0.9, 1.0], ("fog", "sea", "sand", "sky"))
+    metrics = _metrics((_sample(), _reply(_masks(MAP))), (asked, stray))
+    # Sky has 8 pixels, and 16 more were given to it; sea 4 of 16, sand 4 of 8.
+    assert metrics["mIoU"] == pytest.approx((8 / 24 + 4 / 16 + 4 / 8) / 3)
+
+
+def test_instances_that_are_not_finite_take_no_pixels():
+    masks = torch.cat([_masks(MAP).float(), torch.ones(1, 4, 4)])
+    reply = _reply(masks, (0, 1, 2, 1), [0.9, 0.9, 0.9, float("nan")])
+    assert _metrics((_sample(), reply))["mIoU"] == 1.0
+    assert "1 instances had" in SemanticEvaluator().remarks(_rows((_sample(), reply)))[0]
 
 
 def test_metrics_are_those_of_torchmetrics():

@@ -211,6 +211,16 @@ def test_class_that_is_ignored_is_not_asked_for_as_absent():
     assert _names(record, absent_classes="all") == CATEGORIES
 
 
+def test_regions_of_classes_that_were_not_asked_for_keep_their_names():
+    crowd = (AnnotatedObject("cat", (0, 0, 2, 3)),)
+    objects = (AnnotatedObject("dog", (0, 0, 2, 3)),)
+    record = AnnotatedImage(Image.new("RGB", (16, 8)), objects, CATEGORIES, "one", ignored=crowd)
+    (target,) = detection_conversation(record, random.Random(0), False).targets
+    assert target["other_ignored_names"] == ("cat",)
+    assert target["other_ignored_bboxes"].tolist() == [[0, 0, 2, 3]]
+    assert "ignored_bboxes" not in target
+
+
 @pytest.mark.parametrize("absent", [3, "all"])
 def test_image_of_crowds_alone_is_asked_for_them(absent):
     crowd = (AnnotatedObject("person", (0, 0, 2, 3)),)

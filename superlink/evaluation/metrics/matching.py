@@ -40,8 +40,8 @@ def normalize_phrase(phrase: str) -> str:
 class CategoryMatcher:
     """Finds the class that a phrase means, and never guesses: where two fit, it is unknown.
 
-    In this order: the class itself; its normalised form, in which a phrase may also have an "s" or
-    "es" more than the class; its synonyms, in normalised form too.
+    In this order: the class itself; its normalised form; its synonyms, in normalised form too;
+    and then these two once more with an "s" or "es" of the phrase taken away.
 
     Args:
         categories: The classes.
@@ -70,14 +70,13 @@ class CategoryMatcher:
             ("normalized", self._forms),
             ("synonym", self._synonyms),
         )
-        for how, table in tables:
-            fitting = table.get(form) or {
-                name for s in _singulars(form) for name in table.get(s, ())
-            }
-            if len(fitting) == 1:
-                return Match(next(iter(fitting)), how)
-            if fitting:
-                break
+        for forms in ((form,), _singulars(form)):
+            for how, table in tables:
+                fitting = {name for word in forms for name in table.get(word, ())}
+                if len(fitting) == 1:
+                    return Match(next(iter(fitting)), how)
+                if fitting:
+                    return Match(None, "unknown")
         return Match(None, "unknown")
 
 

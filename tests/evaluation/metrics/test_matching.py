@@ -115,3 +115,9 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path):
     (tmp_path / "odd.yaml").write_text("a: [b")
     with pytest.raises(InputError, match=r"odd\.yaml cannot be read"):
         load_synonyms(tmp_path / "odd.yaml")
+
+
+def test_a_synonym_comes_before_a_plural():
+    matcher = CategoryMatcher(("step", "stairs"), {"stairs": ["steps"]})
+    assert matcher.match("steps").category == "stairs"
+    assert matcher.match("step").category == "step"
