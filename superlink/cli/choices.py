@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,9 @@ from ..training import DataChoice
 from ..training.dataset import load_reader
 
 __all__ = ["choose_data", "parse_option", "tasks_reading"]
+
+_FILES = (".json", ".jsonl", ".odgt", ".parquet", ".arrow", ".tar")
+"""Suffixes of files of annotations."""
 
 
 def choose_data(
@@ -42,6 +46,11 @@ def choose_data(
         ConfigError: No task has such a reader, or an option is given twice or malformed.
         PluginError: There is no such task.
     """
+    if Path(text).suffix.lower() in _FILES and ":" not in text:
+        raise ConfigError(
+            f"Data is FORMAT:FILE. Received: a file alone, {text!r}. Write coco:{text}, or the "
+            "name of another reader in front of it."
+        )
     form, file = _parts(text)
     choice = DataChoice(task=task or _first_task(form, registry), format=form)
     given: list[tuple[str, Any]] = [parse_option(option) for option in options]
@@ -55,7 +64,7 @@ def choose_data(
 
 
 def parse_option(text: str, flag: str = "--option") -> tuple[str, Any]:
-    """Key and value of KEY=VALUE; the value is read as YAML.
+    """Key and value of KEY=VALUE; the value is read as YAML, but a routing token as it is.
 
     Raises:
         ConfigError: It has no key, no equals sign, or a value that is no YAML.
@@ -63,6 +72,8 @@ def parse_option(text: str, flag: str = "--option") -> tuple[str, Any]:
     key, equals, value = text.partition("=")
     if not equals or not key:
         raise ConfigError(f"Expected {flag} KEY=VALUE, as num_scenes=50. Received: {text!r}")
+    if re.fullmatch(r"\[[A-Z0-9_]+\]", value):  # a routing token, which YAML takes for a list
+        return key, value
     try:
         return key, yaml.safe_load(value)
     except yaml.YAMLError as error:

@@ -16,6 +16,7 @@ from .output import quiet_libraries, stderr, stdout
 
 if TYPE_CHECKING:
     from ..inspection.opening import OpenedSet
+    from ..inspection.validation import Finding
 
 T = TypeVar("T")
 
@@ -173,7 +174,8 @@ def convert(
     """Write a set in a form that is read everywhere, all or nothing.
 
     What a reader makes annotated images of becomes a COCO folder: instances.json and images/. The
-    pickle of RefCOCO, refs(unc).p, becomes JSON, without running what a pickle may hold.
+    pickle of RefCOCO, refs(unc).p, becomes JSON, without running what a pickle may hold. With
+    --option broken=skip, records whose image or mask cannot be read are left out and listed.
 
     Example: superlink data convert scenes:val --option num_scenes=200 --output scenes
 
@@ -228,9 +230,13 @@ def _convert_images(opened: OpenedSet, output: Path, limit: int | None) -> None:
 
     indices = opened.indices(limit)
     tracked = _tracked(indices, "Writing images", len(indices), show=True)
-    path = export_coco(annotated_images(opened, tracked), output, progress=False)
-    if opened.left_out:
-        stderr.print(f"{len(opened.left_out)} items left out; `superlink data validate` lists them")
+    broken: list[Finding] = []
+    path = export_coco(annotated_images(opened, tracked, broken), output, progress=False)
+    for finding in broken:
+        stderr.print(Text(f"left out: {finding}"), soft_wrap=True)
+    if number := len(opened.left_out) + len(broken):
+        items = "1 item" if number == 1 else f"{number} items"
+        stderr.print(f"{items} left out; `superlink data validate` lists them")
     typer.echo(path)
 
 

@@ -61,14 +61,14 @@ def print_sample(shown: ShownSample) -> None:
     stdout.print()
     stdout.print(Text(shown.heading, "bold"), soft_wrap=True)
     for speaker, said in shown.lines():
-        stdout.print(Text.assemble((f"  {speaker:<10}", "dim"), said), soft_wrap=True)
+        stdout.print(Text.assemble((f"  {speaker:<10} ", "dim"), said), soft_wrap=True)
 
 
 def print_verdict(records: int, broken: int, left_out: int, lost: int) -> None:
     """Print the one line that says whether a set is whole."""
     line = f"{records} records, {records - broken} whole, {broken} broken"
     if left_out:
-        line += f"; {left_out} items left out, {lost} of them broken"
+        line += f"; {left_out} item{'' if left_out == 1 else 's'} left out, {lost} of them broken"
     stdout.print(line, highlight=False)
 
 

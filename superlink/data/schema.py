@@ -175,6 +175,8 @@ class ReferringImage(ImageRecord):
     """Width and height that the objects were annotated at, where it is known."""
     void: Mask | None = None
     """(H, W), true on the pixels that may be found or not."""
+    is_sentence: bool | None = None
+    """Whether the expression is asked as it is; None: where it ends with a question mark."""
 
     def __post_init__(self) -> None:
         if not self.expression.strip():

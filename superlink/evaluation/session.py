@@ -108,7 +108,7 @@ class Session:
         except RoutingError as error:
             raise RoutingError(
                 f"{error} Answers of the task {self.choice.task!r} use it: measure a model that "
-                "has such a decoder, or give another token, as --conversation 'token=\"[DET]\"'."
+                "has such a decoder, or give another token, as --conversation token=[DET]."
             ) from error
 
     def metrics(self, found: Mapping[Routing, Evaluation]) -> dict[str, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..data import AnnotatedImage
@@ -50,18 +50,36 @@ def open_set(choice: DataChoice, registry: Registry, defaults: Mapping[str, Any]
     return OpenedSet(choice, records, conversation, left_out(getattr(records, "problems", ())))
 
 
-def annotated_images(opened: OpenedSet, indices: Iterable[int]) -> Iterator[AnnotatedImage]:
-    """The records at `indices`.
+def annotated_images(
+    opened: OpenedSet, indices: Iterable[int], broken: list[Finding]
+) -> Iterator[AnnotatedImage]:
+    """The records at `indices`, with their images read.
+
+    Args:
+        opened: The set.
+        indices: Which records.
+        broken: Takes in those whose image or mask cannot be read, where the set was opened with
+            `broken=skip`; they are left out.
 
     Raises:
-        InputError: One is no `AnnotatedImage`.
+        InputError: One is no `AnnotatedImage`, or cannot be read and is not to be left out.
     """
     for index in indices:
-        record = opened.records[index]
+        try:
+            record = opened.records[index]
+            image = record.open() if isinstance(record, AnnotatedImage) else None
+        except InputError as error:
+            if opened.choice.options.get("broken") != "skip":
+                raise InputError(
+                    f"Record {index} cannot be read: {error} To leave such records out, add "
+                    "--option broken=skip."
+                ) from error
+            broken.append(Finding(opened.choice.format, f"record {index}", "", str(error)))
+            continue
         if not isinstance(record, AnnotatedImage):
             raise InputError(
                 "COCO's form holds annotated images. Received: records of type "
                 f"{type(record).__name__}, from the reader {opened.choice.format!r} of the task "
                 f"{opened.choice.task!r}. Choose another reader, or another --task of this one."
             )
-        yield record
+        yield record if image is None else replace(record, image=image)

@@ -35,7 +35,7 @@ def grounding_conversation(
     Where the image shows no such thing, the answer says so: without a route, and without a target.
 
     Args:
-        record: The image and what is asked for; what ends with a question mark is asked as it is.
+        record: The image and what is asked for; a sentence or question is asked as it is.
         rng: Where all random draws come from.
         training: Whether to vary question and answer.
         variety: Share of training questions in other words than the first template.
@@ -50,18 +50,21 @@ def grounding_conversation(
     check_token(token)
     if training:
         record = sometimes_mirrored(record, rng, flip)
-    asks = record.expression.rstrip().endswith("?")
+    asks = record.is_sentence
+    if asks is None:
+        asks = record.expression.rstrip().endswith("?")
     varied = training and rng.random() < variety
     varied_answer = training and rng.random() < answer_variety
     question = choose_template(_TASK, "question" if asks else "expression", rng, varied=varied)
     purpose = "found" if record.objects else "nothing"
     answer = choose_template(_TASK, purpose, rng, varied=varied_answer)
     phrase = _worded(record.expression) if restate else ""
+    asked = record.expression.strip() if asks else _worded(record.expression)
     image = record.open()
     size = (image.height, image.width)
     return Sample(
         messages=(
-            Message("user", (IMAGE, question.format(expression=_worded(record.expression)))),
+            Message("user", (IMAGE, question.format(expression=asked))),
             Message(
                 "assistant", answer.format(route=f"<p>{phrase}</p>{token}" if phrase else token)
             ),

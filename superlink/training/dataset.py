@@ -44,7 +44,7 @@ class StageDataset(Dataset[Sample]):
         self.conversation = conversation
         self.num_samples = num_samples
         self.seed = seed
-        self._order = functools.lru_cache(maxsize=2)(self._shuffled)
+        self._orders: dict[int, list[int]] = {}  # of the last epochs asked for
 
     def __len__(self) -> int:
         return self.num_samples
@@ -58,10 +58,17 @@ class StageDataset(Dataset[Sample]):
         # Decoders draw from the key: anew each time that a record comes, the same in every layout.
         return replace(sample, key=f"{sample.key}#{self.seed}-{index}")
 
-    def _shuffled(self, epoch: int) -> list[int]:
-        order = list(range(len(self.records)))
-        random.Random(f"{self.seed}-order-{epoch}").shuffle(order)
-        return order
+    def __getstate__(self) -> dict[str, Any]:
+        # Orders are made again in a worker process rather than sent to it.
+        return {**self.__dict__, "_orders": {}}
+
+    def _order(self, epoch: int) -> list[int]:
+        if epoch not in self._orders:
+            order = list(range(len(self.records)))
+            random.Random(f"{self.seed}-order-{epoch}").shuffle(order)
+            # Two, as the batches of workers reach over the end of an epoch.
+            self._orders = {**dict(list(self._orders.items())[-1:]), epoch: order}
+        return self._orders[epoch]
 
 
 def open_data(choice: DataChoice, registry: Registry) -> tuple[Sequence[Any], Conversation]:

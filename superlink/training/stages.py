@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,13 +16,16 @@ from ..checkpoint import save
 from ..errors import CheckpointError, InputError, MissingDependencyError
 from ..model import SuperLinkModel
 from ..registry import Registry, default_registry
-from .dataset import StageDataset, open_data
+from .dataset import Conversation, StageDataset, open_data
 from .mixture import Mixture
 from .parameters import freeze
 from .recipe import Recipe, Stage
 from .trainer import SuperLinkTrainer, stage_arguments
 
 __all__ = ["TrainingResult", "train"]
+
+Sources = Mapping[str, tuple[Sequence[Any], Conversation]]
+"""Opened data sets by their names in the recipe."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ def train(
     """Train a recipe; the model ends up in `output`/model.
 
     A stage that was finished before is not run again, and one that was stopped goes on from its
-    last whole checkpoint.
+    last whole checkpoint. All data sets are opened, and so checked, before anything is written.
 
     Args:
         recipe: What to do.
@@ -67,16 +70,18 @@ def train(
         )
     output = Path(output)
     registry = registry or default_registry()
+    _refuse_another(output, recipe)
+    folders = [output / "stages" / f"{i}-{stage.name}" for i, stage in enumerate(recipe.stages)]
+    sources = _open_sources(recipe, folders, registry)
     _claim(output, recipe)
     set_seed(recipe.seed)
     model = build_model(recipe.model, registry)
     fixed = frozenset(name for name, p in model.named_parameters() if not p.requires_grad)
-    for index, stage in enumerate(recipe.stages):
-        folder = output / "stages" / f"{index}-{stage.name}"
-        if (folder / "model" / "config.json").is_file():
+    for index, folder in enumerate(folders):
+        if _is_finished(folder):
             restore(model, folder / "model", registry)
             continue
-        _run_stage(model, recipe, index, folder, fixed, registry, progress=progress)
+        _run_stage(model, recipe, index, folder, fixed, sources, registry, progress=progress)
     save(model, output / "model")
     history, minutes = _read_logs(output, recipe)
     return TrainingResult(model.eval(), output / "model", history, minutes)
@@ -88,6 +93,7 @@ def _run_stage(
     index: int,
     folder: Path,
     fixed: frozenset[str],
+    sources: Sources,
     registry: Registry,
     *,
     progress: bool,
@@ -95,7 +101,7 @@ def _run_stage(
     stage, seed = recipe.stages[index], recipe.seed * 1000 + index
     arguments = stage_arguments(stage, folder, seed)
     per_step = stage.batch_size * stage.gradient_accumulation
-    dataset = _dataset(recipe, stage, stage.steps * per_step, seed, registry)
+    dataset = _dataset(sources, stage, stage.steps * per_step, seed)
     freeze(model, stage, fixed)
     model.stop_gradient, model.lm_weight = stage.stop_gradient, stage.lm_weight
     trainer = SuperLinkTrainer(
@@ -115,26 +121,40 @@ def _run_stage(
     save(model, folder / "model")
 
 
-def _dataset(
-    recipe: Recipe, stage: Stage, num_samples: int, seed: int, registry: Registry
-) -> StageDataset | Mixture:
-    sources = [open_data(recipe.data[name], registry) for name in stage.weights]
-    if len(sources) == 1:
-        return StageDataset(*sources[0], num_samples, seed)
-    return Mixture(sources, list(stage.weights.values()), num_samples, seed)
+def _dataset(sources: Sources, stage: Stage, num_samples: int, seed: int) -> StageDataset | Mixture:
+    chosen = [sources[name] for name in stage.weights]
+    if len(chosen) == 1:
+        return StageDataset(*chosen[0], num_samples, seed)
+    return Mixture(chosen, list(stage.weights.values()), num_samples, seed)
+
+
+def _open_sources(recipe: Recipe, folders: Sequence[Path], registry: Registry) -> Sources:
+    """The data sets of all stages that are not finished, each opened once."""
+    stages = zip(recipe.stages, folders, strict=True)
+    names = [name for stage, path in stages if not _is_finished(path) for name in stage.weights]
+    return {name: open_data(recipe.data[name], registry) for name in dict.fromkeys(names)}
+
+
+def _is_finished(folder: Path) -> bool:
+    return (folder / "model" / "config.json").is_file()
+
+
+def _refuse_another(output: Path, recipe: Recipe) -> None:
+    """Raise where a folder holds the run of another recipe."""
+    path = output / "recipe.json"
+    if path.is_file() and path.read_text(encoding="utf-8") != recipe.model_dump_json(indent=2):
+        raise InputError(
+            f"{output} holds the run of another recipe, or of this one before it was changed. "
+            "Choose another --output, or remove the folder."
+        )
 
 
 def _claim(output: Path, recipe: Recipe) -> None:
-    """Write the recipe into a new run; refuse to mix two recipes in one folder."""
+    """Write the recipe into a new run."""
     path = output / "recipe.json"
-    text = recipe.model_dump_json(indent=2)
     if path.is_file():
-        if path.read_text(encoding="utf-8") != text:
-            raise InputError(
-                f"{output} holds the run of another recipe, or of this one before it was changed. "
-                "Choose another --output, or remove the folder."
-            )
         return
+    text = recipe.model_dump_json(indent=2)
     try:
         output.mkdir(parents=True, exist_ok=True)
         fresh = path.with_suffix(".new")

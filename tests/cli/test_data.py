@@ -166,7 +166,7 @@ def test_validate_of_what_does_no_harm(coco):
     assert result.exit_code == 0, result.output
     assert "annotation 1 in" in result.stdout
     last = result.stdout.splitlines()[-1]
-    assert last == "3 records, 3 whole, 0 broken; 1 items left out, 0 of them broken"
+    assert last == "3 records, 3 whole, 0 broken; 1 item left out, 0 of them broken"
 
 
 def test_validate_finds_all_that_is_broken(coco, tmp_path):
@@ -215,6 +215,17 @@ def test_convert_that_fails_leaves_nothing(tmp_path, arguments, message):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_convert_leaves_out_what_cannot_be_read_where_it_is_asked_to(coco, tmp_path):
+    arguments = coco(damaged=True)
+    result = run("convert", *arguments, "--output", tmp_path / "out")
+    assert result.exit_code != 0 and "--option broken=skip" in words(result)
+    arguments += ("--option", "broken=skip", "--output", tmp_path / "out")
+    result = run("convert", *arguments)
+    assert result.exit_code == 0, result.output
+    assert "left out: record" in words(result) and "1 item left out" in words(result)
+    assert len(json.loads((tmp_path / "out" / "instances.json").read_text())["images"]) == 2
+
+
 def test_convert_over_something_is_refused(tmp_path):
     (tmp_path / "mine.txt").write_text("keep")
     for target in (tmp_path, tmp_path / "mine.txt"):
@@ -232,6 +243,11 @@ def test_convert_of_references(tmp_path):
     result = run("convert", f"refs:{tmp_path / 'refs(unc).p'}", "--output", tmp_path / "refs.json")
     assert result.exit_code == 0, result.output
     assert "left cat" in (tmp_path / "refs.json").read_text()
+
+
+def test_file_without_its_format_is_told_how(tmp_path):
+    result = run("validate", tmp_path / "x.json")
+    assert result.exit_code == 2 and "Write coco:" in words(result)
 
 
 def test_group_shows_its_commands():

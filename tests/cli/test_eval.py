@@ -7,6 +7,7 @@ import json
 import pytest
 from typer.testing import CliRunner
 
+from superlink.cli.choices import parse_option
 from superlink.cli.main import app
 from superlink.evaluation import ResultCard
 
@@ -79,3 +80,8 @@ def test_bad_arguments_are_refused(arguments, message):
     result = run("nowhere", *arguments)
     assert result.exit_code == 2
     assert message in " ".join(result.output.replace("│", " ").split())
+
+
+def test_routing_token_is_an_option_as_it_is():
+    assert parse_option("token=[DET]") == ("token", "[DET]")
+    assert parse_option("sets=[a, b]") == ("sets", ["a", "b"])

@@ -53,6 +53,14 @@ def test_question_is_asked_as_it_is():
     assert sample.messages[0].text == "What could one drink from?"
 
 
+def test_record_may_say_whether_it_is_a_sentence():
+    long = "People cool down with something. Please find it."
+    sample = _sample(_record(long, _object(), is_sentence=True))
+    assert sample.messages[0].text == long
+    sample = _sample(_record("the fan", _object(), is_sentence=False))
+    assert sample.messages[0].text == "Where is the fan?"
+
+
 def test_full_stop_does_not_stand_inside_of_a_question():
     assert _sample(_record("A red cup.", _object())).messages[0].text == "Where is A red cup?"
 

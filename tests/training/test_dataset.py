@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import random
 
 import pytest
@@ -58,6 +59,13 @@ def test_epochs_and_seeds_differ_in_order_and_draws():
     assert orders[0] != orders[1]
     assert len({text.split()[1] for text in first}) == 40
     assert samples(20, 40, 1) != first
+
+
+def test_samples_go_to_spawned_workers():
+    data = StageDataset(range(5), conversation, 20, 0)
+    first = [sample.messages[0].text for sample in data]
+    again = pickle.loads(pickle.dumps(data))
+    assert [again[i].messages[0].text for i in range(20)] == first
 
 
 def test_index_outside_of_the_stage():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections import Counter
 
 import pytest
@@ -54,6 +55,12 @@ def test_sets_draw_apart_and_seeds_differ():
     draws = [text.split()[1] for text in texts(mixture((1, 1), 60))]
     assert len(set(draws)) == 60
     assert texts(mixture((1, 1), 60)) != texts(mixture((1, 1), 60, seed=1))
+
+
+def test_mixture_goes_to_spawned_workers():
+    data = mixture((1, 2), 30)
+    first = texts(data)
+    assert texts(pickle.loads(pickle.dumps(data))) == first
 
 
 @pytest.mark.parametrize("weights", [(), (1.0, 0.0), (1.0, -1.0)])

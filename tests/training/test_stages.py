@@ -167,6 +167,16 @@ def test_other_recipe_in_the_same_folder_is_refused(run, recipe):
         run(recipe(steps=2))
 
 
+def test_wrong_option_of_a_later_stage_leaves_the_folder_to_the_corrected_recipe(
+    run, recipe, tmp_path, monkeypatch
+):
+    wrong = {"task": "detection", "format": "scenes", "options": {"num_scene": 4}}
+    monkeypatch.setattr(stages, "build_model", pytest.fail)
+    with pytest.raises(ConfigError, match="Did you mean 'num_scenes'"):
+        run(recipe({"name": "a"}, {"name": "b", "data": "more"}, datasets={"more": wrong}))
+    assert not (tmp_path / "run").exists()
+
+
 def test_output_that_is_a_file_is_refused(run, recipe, tmp_path):
     (tmp_path / "run").write_text("not a folder")
     with pytest.raises(InputError, match="Expected a folder that can be written to"):

@@ -6,6 +6,7 @@ Numbers go into columns when a set is opened; masks stay text until their record
 from __future__ import annotations
 
 import math
+from array import array
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from itertools import chain
@@ -31,7 +32,9 @@ from .coco_entries import (
     ObjectReference,
     cut_box,
     decode_keypoints,
+    empty_doubles,
     keypoints_fault,
+    polygons_fault,
 )
 from .files import DECODE_ERRORS, present_files, read_items, read_json, refuse_empty
 
@@ -49,7 +52,9 @@ def read_coco(
 
     Boxes become (x1, y1, x2, y2) and are cut at the image; those without an area, or outside of
     the image, are left out. Crowds are `ignored`. A class of which an image shows nothing but
-    crowds and boxes left out is not among its `categories`: it is neither present nor absent.
+    crowds and boxes left out is not among its `categories`: it is neither present nor absent. Of
+    an image of which nothing else is known, classes whose boxes have no area count as absent, and
+    one of which nothing is known at all is left out.
 
     Args:
         annotations: The JSON file.
@@ -82,23 +87,28 @@ class CocoDataset(Records[AnnotatedImage]):
         self._sizes: list[tuple[int, int] | None] = []
         self._captions: dict[int, str] = {}
         # Categories of some images: those that are known, where not all are; those of which an
-        # annotation was left out; and those of which it may show more than are annotated.
+        # annotation was left out; those of them where it was broken;
+        # and those of which it may show more than are annotated.
         self._known: dict[int, tuple[int, ...]] = {}
         self._unsure: dict[int, set[int]] = {}
+        self._lost: dict[int, set[int]] = {}
         self._incomplete: dict[int, tuple[int, ...]] = {}
         content = read_json(path, CocoContent, self.what)
-        self._read_categories(content.categories)
+        self._read_categories(content.categories, content.annotations)
         self._read_images(content.images)
-        refuse_empty(len(self), path, self.problems)
+        refuse_empty(len(self._files), path, self.problems)
         self._columns = CocoColumns(masks=masks)
         self._read_annotations(content.annotations)
-        self._columns.sort(len(self))
+        self._columns.sort(len(self._files))
+        self._kept = self._find_known()
+        refuse_empty(len(self), path, self.problems)
 
     def __len__(self) -> int:
-        return len(self._files)
+        return len(self._kept)
 
     def record(self, index: int) -> AnnotatedImage:
         """The image at `index`, with its objects."""
+        index = self._kept[index]
         path = self.folder / self._files[index]
         size = self._sizes[index] or open_image(path).size
         objects: list[AnnotatedObject] = []
@@ -106,7 +116,7 @@ class CocoDataset(Records[AnnotatedImage]):
         for row in self._columns.rows(index):
             if (item := self._object(index, row, size)) is not None:
                 (ignored if self._columns.crowds[row] else objects).append(item)
-        names = self._vocabulary(index, {item.name for item in objects})
+        names = self._vocabulary(index, {item.name for item in objects}, bool(ignored))
         return AnnotatedImage(
             image=path,
             objects=tuple(objects),
@@ -118,14 +128,51 @@ class CocoDataset(Records[AnnotatedImage]):
             synonyms={name: self._synonyms[name] for name in names if name in self._synonyms},
         )
 
-    def _vocabulary(self, index: int, present: set[str]) -> tuple[str, ...]:
+    def key(self, index: int) -> str:
+        """The key of the image at `index`."""
+        return self._keys[self._kept[index]]
+
+    def classes_of(self, index: int) -> tuple[set[str], set[str], set[str]]:
+        """Classes that the image at `index` has objects of, crowds of, and broken annotations of.
+
+        Masks are not decoded. The image is opened where the file does not say its size.
+        """
+        index = self._kept[index]
+        found = self._columns
+        size = self._sizes[index] or open_image(self.folder / self._files[index]).size
+        classes: tuple[set[str], set[str], set[str]] = (set(), set(), set())
+        for row in found.rows(index):
+            if cut_box(found.boxes[4 * row : 4 * row + 4], size) is not None:
+                classes[found.crowds[row]].add(self.categories[found.categories[row]])
+        classes[2].update(self.categories[number] for number in self._lost.get(index, ()))
+        return classes
+
+    def _vocabulary(self, index: int, present: set[str], crowded: bool) -> tuple[str, ...]:
         """What is known to be in an image, or not to be in it."""
+        everything = index not in self._known
         unsure, known = self._unsure.get(index, set()), self._known.get(index)
         if known is None:
             found = (self._columns.categories[row] for row in self._columns.rows(index))
             unsure, known = unsure.union(found), tuple(range(len(self.categories)))
         chosen = [name for i in known if (name := self.categories[i]) in present or i not in unsure]
+        if everything and not chosen and not crowded:
+            # Looked for, and nothing found but boxes without a pixel: as good as absent.
+            empty = unsure - self._lost.get(index, set())
+            chosen = [self.categories[number] for number in sorted(empty)]
         return tuple(dict.fromkeys([*chosen, *sorted(present)]))
+
+    def _find_known(self) -> array[int]:
+        """The images of which something is known; the others can be asked nothing."""
+        kept = array("q")
+        for index, key in enumerate(self._keys):
+            doubtful = index in self._known or index in self._unsure
+            if doubtful and not self._columns.rows(index):
+                if not self._vocabulary(index, set(), crowded=False):
+                    reason = "nothing is known of it"
+                    self.problems.add(self.path, f"image {key}", reason, harmless=True)
+                    continue
+            kept.append(index)
+        return kept
 
     def display_name(self, name: str) -> str:
         """How a category, or another word for it, is called in records."""
@@ -141,7 +188,14 @@ class CocoDataset(Records[AnnotatedImage]):
     def _fatal(self, reason: str) -> InputError:
         return InputError(f"{self.path.name} is no usable {self.what}: {reason}. File: {self.path}")
 
-    def _read_categories(self, entries: Sequence[CocoCategory]) -> None:
+    def _read_categories(self, entries: Sequence[CocoCategory], raw: Sequence[msgspec.Raw]) -> None:
+        names = [self.display_name(str(entry.name)) for entry in entries]
+        doubles = empty_doubles(entries, names, raw)
+        for index in doubles:
+            reason = "another category has its name, and it has no annotations"
+            item = f"category {entries[index].id}"
+            self.problems.add(self.path, item, reason, harmless=True)
+        entries = [entry for index, entry in enumerate(entries) if index not in doubles]
         # `Polo` and `polo` may be two things: names are told apart as they are written.
         self.categories = tuple(self.display_name(str(entry.name)) for entry in entries)
         self._category_index = {entry.id: index for index, entry in enumerate(entries)}
@@ -180,7 +234,7 @@ class CocoDataset(Records[AnnotatedImage]):
             self.problems.add(self.path, f"image {image.id} ({candidates[0]})", reason)
 
     def _keep_image(self, image: CocoImage, file_name: str) -> None:
-        self._image_index[image.id] = index = len(self)
+        self._image_index[image.id] = index = len(self._files)
         self._files.append(file_name)
         self._keys.append(str(image.file_names()[0] if image.key is None else image.key))
         width, height = int(image.width or 0), int(image.height or 0)
@@ -241,24 +295,30 @@ class CocoDataset(Records[AnnotatedImage]):
             return "it names an unknown category"
         if entry.area is not None and entry.area < 0:
             return "its area is negative"
+        if self._columns.masks and (fault := polygons_fault(entry.segmentation)):
+            return fault
         return keypoints_fault(
             entry.keypoints, self._num_keypoints[self._category_index[entry.category_id]]
         )
 
     def _drop_raw(self, raw: msgspec.Raw) -> None:
         with suppress(*DECODE_ERRORS):
-            self._doubt(msgspec.json.decode(raw, type=ObjectReference))
+            entry = msgspec.json.decode(raw, type=ObjectReference)
+            self._doubt(entry, self._lost)
+            self._doubt(entry, self._unsure)
 
     def _drop(self, entry: CocoAnnotation, reason: str, *, harmless: bool = False) -> None:
         self.problems.add(self.path, f"annotation {entry.id}", reason, harmless=harmless)
-        self._doubt(entry)
+        if not harmless:
+            self._doubt(entry, self._lost)
+        self._doubt(entry, self._unsure)
 
-    def _doubt(self, entry: ObjectReference) -> None:
+    def _doubt(self, entry: ObjectReference, where: dict[int, set[int]]) -> None:
         """Remember that an image may show a class: an annotation of it is left out."""
         image = self._image_index.get(entry.image_id)
         category = self._category_index.get(entry.category_id)
         if image is not None and category is not None:
-            self._unsure.setdefault(image, set()).add(category)
+            where.setdefault(image, set()).add(category)
 
     def _object(self, index: int, row: int, size: tuple[int, int]) -> AnnotatedObject | None:
         """The object in `row`, of the image at `index`; None where it lies outside of it."""
@@ -270,7 +330,8 @@ class CocoDataset(Records[AnnotatedImage]):
             mask = decode_segmentation_json(found.segmentations[row], height, width)
         except InputError as error:
             raise InputError(
-                f"The segmentation of annotation {found.ids[row]} in {self.path}: {error}"
+                f"The segmentation of annotation {found.ids[row]} in {self.path}: {error} "
+                f"Image: {self._files[index]}"
             ) from error
         return AnnotatedObject(
             name=self.categories[found.categories[row]],

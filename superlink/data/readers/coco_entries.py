@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -22,10 +24,13 @@ __all__ = [
     "ObjectReference",
     "cut_box",
     "decode_keypoints",
+    "empty_doubles",
     "keypoints_fault",
+    "polygons_fault",
 ]
 
-Id = int | str
+Id = int | float | str
+"""Whole numbers may be written as 1.0."""
 
 _NOTHING = msgspec.Raw()
 
@@ -80,7 +85,7 @@ class CocoAnnotation(ObjectReference, kw_only=True, gc=False):
 
     bbox: tuple[float, float, float, float]
     id: Id | None = None
-    iscrowd: bool | int = False
+    iscrowd: bool | int | None = False
     area: float | None = None
     segmentation: msgspec.Raw = _NOTHING
     keypoints: msgspec.Raw = _NOTHING
@@ -120,3 +125,36 @@ def keypoints_fault(text: msgspec.Raw, number: int) -> str:
     if points is not None and number and len(points) != number:
         return "its category has another number of keypoints"
     return ""
+
+
+def polygons_fault(text: msgspec.Raw) -> str:
+    """What is wrong with the lengths of polygons in JSON; what lies in them is not decoded."""
+    written = bytes(text)
+    if not written.startswith(b"["):  # no list of polygons
+        return ""
+    numbers = [part.split(b"]")[0].count(b",") + 1 for part in written[1:].split(b"[")[1:]]
+    if any(number < 6 or number % 2 for number in numbers):
+        return "a polygon of it is not x and y of 3 points or more"
+    return ""
+
+
+def empty_doubles(
+    categories: Sequence[CocoCategory], names: Sequence[str], annotations: Sequence[msgspec.Raw]
+) -> list[int]:
+    """Indices of the categories that share their name with another and have no annotations.
+
+    Roboflow writes a supercategory of the name of its only class. One of each name is kept.
+    """
+    numbers = Counter(names)
+    if max(numbers.values(), default=0) < 2:
+        return []
+    used: set[Id] = set()
+    for text in annotations:
+        with suppress(*DECODE_ERRORS):
+            used.add(msgspec.json.decode(text, type=ObjectReference).category_id)
+    found = []
+    for index, (category, name) in enumerate(zip(categories, names, strict=True)):
+        if numbers[name] > 1 and category.id not in used:
+            numbers[name] -= 1
+            found.append(index)
+    return found

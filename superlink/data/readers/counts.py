@@ -25,47 +25,43 @@ def read_coco_counts(
     """Read an `instances` file of COCO, one record for each image and class that it shows.
 
     Where a class has a crowd in an image nobody knows how many there are: it is left out there,
-    and counted among the problems.
+    and counted among the problems; and so it is where a broken annotation of it was skipped.
 
     Args:
         annotations: The JSON file.
         images: The folder that its file names are relative to.
-        masks: Whether to decode the segmentations; polygons need pycocotools, and the file is
-            read twice.
+        masks: Whether to decode the segmentations; polygons need pycocotools.
         broken: See `read_coco`.
 
     Raises:
         InputError: A file is missing, broken, or does not hold together; no image shows anything.
     """
-    boxes = read_coco(annotations, images, broken=broken)
-    return CocoCounts(
-        boxes, read_coco(annotations, images, masks=True, broken=broken) if masks else boxes
-    )
+    return CocoCounts(read_coco(annotations, images, masks=masks, broken=broken))
 
 
 class CocoCounts(Records[CountedImage]):
     """Pairs of image and class, in the order of the file and of its categories.
 
     Args:
-        index: The images, to find the pairs in.
-        source: The same images, to make records of; it may decode masks.
+        source: The images.
     """
 
-    def __init__(self, index: CocoDataset, source: CocoDataset) -> None:
-        self.source, self.problems = source, index.problems
+    def __init__(self, source: CocoDataset) -> None:
+        self.source, self.problems = source, source.problems
         pairs: list[tuple[int, int]] = []
-        order = {name: number for number, name in enumerate(index.categories)}
-        for number in range(len(index)):
-            record = index.record(number)
-            crowds = {item.name for item in record.ignored}
-            for name in sorted({item.name for item in record.objects}, key=order.__getitem__):
-                if name in crowds:
-                    item = f"{name} in image {record.key}"
+        order = {name: number for number, name in enumerate(source.categories)}
+        for number in range(len(source)):
+            present, crowds, lost = source.classes_of(number)
+            for name in sorted(present, key=order.__getitem__):
+                if name in crowds or name in lost:
                     reason = "a crowd of it was not counted one by one"
-                    self.problems.add(index.path, item, reason, harmless=True)
+                    if name in lost:
+                        reason = "an annotation of it was left out, so that its number is unknown"
+                    item = f"{name} in image {source.key(number)}"
+                    self.problems.add(source.path, item, reason, harmless=True)
                 else:
                     pairs.append((number, order[name]))
-        refuse_empty(len(pairs), index.path, self.problems, "count")
+        refuse_empty(len(pairs), source.path, self.problems, "count")
         self._pairs = np.array(pairs, np.int64)  # (pairs, 2) image and category
 
     def __len__(self) -> int:

@@ -95,6 +95,7 @@ class ReasonSegDataset(Records[ReferringImage]):
             objects=found,
             key=f"{name}#{which}",
             size=image.size,
+            is_sentence=note.is_sentence,
             void=void if void.any() else None,
         )
 
@@ -103,10 +104,16 @@ class _Shape(msgspec.Struct, frozen=True):
     label: str
     points: list[tuple[float, float]]
 
+    @property
+    def is_meant(self) -> bool:
+        """Whether it says something of the mask; a flag does not, whatever its points."""
+        return self.label.strip().lower() != "flag"
+
 
 class _Note(msgspec.Struct, frozen=True):
     text: str | list[str]
     shapes: list[_Shape]
+    is_sentence: bool | None = None
 
     @property
     def texts(self) -> list[str]:
@@ -127,7 +134,7 @@ def _read_note(path: Path, problems: Problems) -> _Note | None:
         return None
     if not note.texts or not all(text.strip() for text in note.texts):
         problems.add(path, "text", "there is none, or it is empty")
-    elif any(len(shape.points) < 3 for shape in note.shapes):
+    elif any(len(shape.points) < 3 for shape in note.shapes if shape.is_meant):
         problems.add(path, "shapes", "a polygon has fewer than 3 points")
     else:
         return note
@@ -140,7 +147,7 @@ def _draw(
     """Polygons as numbers (H, W), the largest drawn first."""
     canvas = Image.new("L", size)
     draw = ImageDraw.Draw(canvas)
-    meant = [shape for shape in shapes if shape.label.strip().lower() != "flag"]
+    meant = [shape for shape in shapes if shape.is_meant]
     for shape in sorted(meant, key=_area, reverse=True):
         value = _VOID if "ignore" in shape.label.lower() else _TARGET
         draw.polygon(shape.points, fill=value, outline=value)

@@ -80,19 +80,11 @@ class TableImages:
         _, *inner = (self.column or "").split(".")
         arrow: Any = self._part.with_format("arrow") if self._part is not None else ()
         for start in range(0, len(arrow), BATCH):
-            values = arrow[start : start + BATCH].column(0).combine_chunks()
-            for name in inner:
-                values = values.field(name)
-            listed = hasattr(values, "value_lengths")
-            kind = values.type.value_type if listed else values.type
-            if str(kind) in ("string", "large_string"):
-                for value in values.to_pylist():
-                    names = value if isinstance(value, list) else [value]
-                    kept = tuple(name for name in names if name)
-                    yield len(kept), kept
-            else:
-                counts = values.value_lengths() if listed else values.is_valid()
-                yield from ((int(count or 0), ()) for count in counts.to_pylist())
+            # Chunk by chunk: to join them would read and copy the bytes of all images.
+            for values in arrow[start : start + BATCH].column(0).chunks:
+                for name in inner:
+                    values = values.field(name)
+                yield from _counts_and_names(values)
 
     def _image(self, value: Any) -> Path | Image.Image:
         """An image as tables hold it: decoded, encoded, with its name beside it, or the name."""
@@ -105,3 +97,17 @@ class TableImages:
         if isinstance(value, bytes):
             return Image.open(io.BytesIO(value))
         raise InputError(f"expected an image, its bytes or its name, received {type(value)}")
+
+
+def _counts_and_names(values: Any) -> Iterator[tuple[int, tuple[str, ...]]]:
+    """How many images each row of an array of Arrow has, and their names where they are files."""
+    listed = hasattr(values, "value_lengths")
+    kind = values.type.value_type if listed else values.type
+    if str(kind) in ("string", "large_string"):
+        for value in values.to_pylist():
+            names = value if isinstance(value, list) else [value]
+            kept = tuple(name for name in names if name)
+            yield len(kept), kept
+    else:
+        counts = values.value_lengths() if listed else values.is_valid()
+        yield from ((int(count or 0), ()) for count in counts.to_pylist())

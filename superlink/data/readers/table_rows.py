@@ -92,10 +92,14 @@ class TableDetections(Records[AnnotatedImage]):
                 (ignored if item.crowd else objects).append(found)
         # A class of which only crowds are left, or boxes left out, is neither here nor absent.
         unsure -= {item.name for item in objects}
+        known = tuple(name for name in self.categories if name not in unsure)
+        if not known and not ignored:
+            # Looked for, and nothing found but boxes without a pixel: as good as absent.
+            known = tuple(name for name in self.categories if name in unsure)
         return AnnotatedImage(
             image=source if isinstance(source, Path) else image,
             objects=tuple(objects),
-            categories=tuple(name for name in self.categories if name not in unsure),
+            categories=known,
             key=f"{Path(self.source).name}#{number}",
             size=image.size,
             ignored=tuple(ignored),

@@ -27,7 +27,8 @@ def read_regions(
     """Read region_descriptions.json, one record for each region.
 
     Boxes are cut at the image when their record is asked for; regions without a phrase or an area
-    are left out and counted.
+    are left out and counted. So are those outside of an image whose entry states its `width` and
+    `height`; where it does not, as in the file that is published, their record raises.
 
     Args:
         annotations: region_descriptions.json; it is read as a whole once.
@@ -62,6 +63,14 @@ class _Region(msgspec.Struct, frozen=True, gc=False):
 class _Entry(msgspec.Struct, frozen=True):
     id: int
     regions: list[_Region]
+    width: float | None = None
+    height: float | None = None
+
+    def fault(self, region: _Region) -> str:
+        """Why nothing can be asked of a region; empty where something can."""
+        width, height = self.width, self.height
+        outside = (width and region.x >= width) or (height and region.y >= height)
+        return region.fault or ("its box has no area inside of the image" if outside else "")
 
 
 class RegionDataset(Records[ReferringImage]):
@@ -120,10 +129,10 @@ class RegionDataset(Records[ReferringImage]):
 
     def _usable(self, entry: _Entry) -> list[_Region]:
         for region in entry.regions:
-            if region.fault:
+            if fault := entry.fault(region):
                 item = f"region {region.region_id}"
-                self.problems.add(self.path, item, region.fault, harmless=True)
-        return [region for region in entry.regions if not region.fault]
+                self.problems.add(self.path, item, fault, harmless=True)
+        return [region for region in entry.regions if not entry.fault(region)]
 
     def _find_images(self, ids: Sequence[int]) -> tuple[list[str], list[int]]:
         """Where the images are, and the indices of those that are somewhere."""

@@ -6,6 +6,7 @@ import copy
 import json
 import os
 import pickle
+import random
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from PIL import Image
 from superlink.data import read_coco
 from superlink.data.records import Records
 from superlink.errors import InputError
+from superlink.tasks.detection import detection_conversation
 
 SQUARE = [[1, 2, 5, 2, 5, 5, 1, 5]]
 RUNS = {"size": [8, 10], "counts": [10, 3, 67]}
@@ -148,8 +150,6 @@ def test_object_without_segmentation_has_no_mask(folder, segmentation):
         {"size": [8, 10], "counts": [3]},
         {"size": [8, 10], "counts": "damaged"},
         {"counts": [80]},
-        [[1, 2, 3, 4, 5]],
-        [[1, 2, 3, 4]],
         [["1", "2", "3", "4", "5", "6"]],
         [1, 2, 3, 4, 5, 6],
         "text",
@@ -157,7 +157,8 @@ def test_object_without_segmentation_has_no_mask(folder, segmentation):
 )
 def test_mask_that_cannot_be_read_names_its_annotation(folder, segmentation):
     dataset = _read(folder, _content(_annotation(id=17, segmentation=segmentation)), masks=True)
-    with pytest.raises(InputError, match=r"segmentation of annotation 17 in .*notes\.json: "):
+    where = r"segmentation of annotation 17 in .*notes\.json: .*Image: a\.png"
+    with pytest.raises(InputError, match=where):
         dataset[0]
 
 
@@ -235,7 +236,14 @@ def test_dataset_goes_to_other_processes_without_its_files(folder):
         ({"images": [], "annotations": []}, "missing required field `categories`"),
         ({"images": [], "categories": []}, "missing required field `annotations`"),
         (_content(categories=[{"id": 1}]), "missing required field `name`"),
-        (_content(categories=[{"id": 1, "name": "a"}, {"id": 2, "name": "a"}]), "two categories"),
+        (
+            _content(
+                _annotation(category_id=1),
+                _annotation(id=2, category_id=2),
+                categories=[{"id": 1, "name": "a"}, {"id": 2, "name": "a"}],
+            ),
+            "two categories",
+        ),
         (_content(categories=[{"id": 1, "name": "a"}, {"id": 1, "name": "b"}]), "two categories"),
         (_content(categories=[{"id": 1, "name": " "}]), "a category has no name"),
         (_content(images=[{"id": 7, "file_name": "a.png"}] * 2), "two images share the id 7"),
@@ -290,6 +298,52 @@ def test_class_of_an_annotation_left_out_is_not_known_to_be_absent(folder):
     broken = _annotation(category_id=9, bbox=None)
     dataset = _read(folder, _content(broken), broken="skip")
     assert [record.categories for record in dataset] == [("cat",), ("cat", "dog")]
+
+
+ONE_CLASS = [{"id": 3, "name": "cat"}]
+
+
+def test_box_without_area_leaves_its_image_something_to_ask_for(folder):
+    content = _content(_annotation(bbox=[1, 2, 0, 3]), categories=ONE_CLASS)
+    record = _read(folder, content)[0]
+    assert (record.objects, record.categories) == ((), ("cat",))
+    for training in (True, False):
+        sample = detection_conversation(record, random.Random(0), training)
+        assert sample.targets[0]["bboxes"].shape == (0, 4)
+
+
+def test_image_of_which_nothing_is_known_is_left_out(folder):
+    entries = (_annotation(bbox=None), _annotation(id=2, image_id=8))
+    dataset = _read(folder, _content(*entries, categories=ONE_CLASS), broken="skip")
+    assert [record.key for record in dataset] == ["sub/b.png"]
+    assert len(dataset[0].objects) == 1
+    assert dataset.problems.reasons()["nothing is known of it"] == 1
+
+
+@pytest.mark.parametrize(
+    "polygons", [[[]], [[1, 2, 3, 4]], [[1, 2, 3, 4, 5, 6, 7]], [SQUARE[0], []]]
+)
+def test_polygon_without_three_points_is_found_at_opening(folder, polygons):
+    content = _content(_annotation(segmentation=polygons), _annotation(id=2))
+    with pytest.raises(InputError, match=r"annotation 1 in .* a polygon of it"):
+        _read(folder, content, masks=True)
+    assert len(_read(folder, content, masks=True, broken="skip")[0].objects) == 1
+    assert len(_read(folder, content)[0].objects) == 2
+
+
+def test_ids_as_floats_and_iscrowd_null(folder):
+    entry = _annotation(id=1.0, image_id=7.0, category_id=3.0, iscrowd=None)
+    record = _read(folder, _content(entry))[0]
+    assert [item.name for item in record.objects] == ["cat"] and not record.ignored
+
+
+def test_empty_category_with_the_name_of_another_is_left_out(folder):
+    categories = [{"id": 0, "name": "cat"}, {"id": 3, "name": "cat"}, {"id": 9, "name": "dog"}]
+    dataset = _read(folder, _content(_annotation(), categories=categories))
+    assert dataset.categories == ("cat", "dog")
+    assert dataset[0].objects[0].name == "cat"
+    (problem,) = dataset.problems
+    assert problem.item == "category 0" and problem.harmless
 
 
 @pytest.mark.parametrize("literal", ["NaN", "Infinity"])

@@ -65,6 +65,13 @@ def test_class_with_a_crowd_is_left_out_and_counted(tmp_path):
     assert "cat in image b.png" in str(next(iter(problems)))
 
 
+def test_class_of_which_an_annotation_is_broken_is_not_counted(tmp_path):
+    entries = [_annotation(1, 9), _annotation(2, 9, bbox=["x", 1, 3, 3]), _annotation(3, 3)]
+    dataset = _read(tmp_path, entries, broken="skip")
+    assert [record.key for record in dataset] == ["a.png#cat"]
+    assert any("left out" in reason for reason in dataset.problems.reasons())
+
+
 def test_masks_are_decoded_when_asked(tmp_path):
     assert _read(tmp_path, masks=True)[1].objects[0].mask.sum() == 5
 

@@ -72,6 +72,13 @@ def test_box_that_is_left_out_tells_nothing_of_its_class(tmp_path):
     assert dataset.problems.reasons() == {"its box has no area": 1}
 
 
+def test_image_of_which_nothing_is_known_is_left_out(tmp_path):
+    images = [_image(id=6, neg_category_ids=[]), _image()]
+    dataset = _read(tmp_path, images=images)
+    assert [record.categories for record in dataset] == [("zebra",)]
+    assert dataset.problems.reasons() == {"nothing is known of it": 1}
+
+
 def test_masks_and_areas(tmp_path):
     pytest.importorskip("pycocotools")
     (item,) = _read(tmp_path, _annotation(), masks=True)[0].objects

@@ -48,6 +48,17 @@ def test_read_reason_seg_yields_a_record_for_each_text(tmp_path):
     assert pickle.loads(pickle.dumps(dataset))[2].expression == "the stove"
 
 
+@pytest.mark.parametrize("is_sentence", [True, False])
+def test_record_says_whether_it_is_a_sentence(tmp_path, is_sentence):
+    _add(tmp_path, is_sentence=is_sentence)
+    assert read_reason_seg(tmp_path)[0].is_sentence is is_sentence
+
+
+def test_flag_means_nothing_whatever_its_points(tmp_path):
+    _add(tmp_path, "a", _square("target", 1, 1, 3, 3), {"label": "Flag", "points": [[1, 1]]})
+    assert (read_reason_seg(tmp_path)[0].objects[0].mask == _box(1, 1, 3, 3)).all()
+
+
 def test_first_text_alone(tmp_path):
     _add(tmp_path, "a", text=("What is warm?", "Where would one sit?"))
     _add(tmp_path, "b", text=("the stove",))

@@ -263,3 +263,10 @@ def test_without_the_library(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(MissingDependencyError, match=r"superlink\[data\]"):
         read_table(tmp_path / "rows.parquet")
+
+
+def test_box_without_area_leaves_its_row_something_to_ask_for(tmp_path):
+    features = _features(datasets.ClassLabel(names=["cat"]))
+    path = _parquet(tmp_path, {"bbox": [[1, 2, 0, 3]], "category": [0]}, features=features)
+    (record,) = _read(path)
+    assert (record.objects, record.categories) == ((), ("cat",))

@@ -61,6 +61,13 @@ def test_regions_without_phrase_or_area_are_left_out(tmp_path):
     }
 
 
+def test_region_outside_of_a_stated_size_is_left_out(tmp_path):
+    entry = {"id": 1, "width": 10, "height": 8, "regions": [_region(1, x=10), _region(2)]}
+    dataset = _read(tmp_path, [entry])
+    assert [r.expression for r in dataset] == ["a thing 2"]
+    assert dataset.problems.reasons() == {"its box has no area inside of the image": 1}
+
+
 def test_region_outside_of_its_image_is_refused_when_it_is_asked_for(tmp_path):
     dataset = _read(tmp_path, [{"id": 1, "regions": [_region(1, x=10)]}])
     with pytest.raises(InputError, match=r"region 1 in .*regions\.json: .*10 x 8"):
