@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from ..problems import BrokenPolicy
+from ..schema import AnnotatedImage, AnnotatedObject
 from .coco import CocoDataset
 from .coco_entries import CocoImage
 
@@ -24,7 +28,8 @@ def read_lvis(
     LVIS is federated: annotators looked for a few classes in each image. The `categories` of a
     record are those that it shows and those that they made sure it does not show; nothing is known
     of the others. Where they did not look for all objects of a class, those that they found have
-    `exhaustive: False` among their `attributes`. Names have spaces in place of underscores, and
+    `exhaustive: False` among their `attributes`, and the whole image is `ignored` for the class: to
+    find one more is neither right nor wrong. Names have spaces in place of underscores, and
     `synonyms` hold the other words for a class.
 
     Args:
@@ -69,3 +74,21 @@ class LvisDataset(CocoDataset):
     def display_name(self, name: str) -> str:
         """`baseball bat` for `baseball_bat`."""
         return name.replace("_", " ").strip()
+
+    def record(self, index: int) -> AnnotatedImage:
+        """The image at `index`, with its objects."""
+        record = super().record(index)
+        classes = {o.name for o in record.objects if o.attributes.get("exhaustive") is False}
+        if not classes or record.size is None:
+            return record
+        width, height = record.size
+        whole = [
+            AnnotatedObject(
+                name,
+                (0.0, 0.0, float(width), float(height)),
+                np.ones((height, width), np.bool_) if self._columns.masks else None,
+                area=float(width * height),
+            )
+            for name in sorted(classes)
+        ]
+        return replace(record, ignored=(*record.ignored, *whole))

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import random
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from superlink.data.readers.lvis import read_lvis
 from superlink.errors import InputError
+from superlink.evaluation import DetectionEvaluator
+from superlink.interfaces import Call, InstancePrediction, Reply, Route
+from superlink.tasks.detection import detection_conversation
 
 URL = "http://images.cocodataset.org/train2017/000000391895.jpg"
 CATEGORIES = [
@@ -64,6 +69,26 @@ def test_names_and_synonyms_have_spaces(tmp_path):
 def test_objects_of_a_class_that_is_not_exhaustive_say_so(tmp_path):
     record = _read(tmp_path, _annotation(), _annotation(id=2, category_id=3))[0]
     assert [dict(item.attributes) for item in record.objects] == [{}, {"exhaustive": False}]
+
+
+@pytest.mark.parametrize("masks", [False, True])
+def test_one_more_of_a_class_that_is_not_exhaustive_is_neither_right_nor_wrong(tmp_path, masks):
+    entries = (_annotation(), _annotation(id=2, category_id=3))
+    record = _read(tmp_path, *entries, masks=masks)[0]
+    (whole,) = record.ignored
+    assert (whole.name, whole.bbox, whole.area) == ("polo shirt", (0, 0, 10, 8), 80)
+    assert whole.mask.all() if masks else whole.mask is None
+    sample = detection_conversation(record, random.Random(0), False, masks=masks)
+    names = sample.targets[0]["names"]
+    boxes = [*sample.targets[0]["bboxes"].tolist(), [6.0, 4.0, 9.0, 8.0]]
+    labels = [*sample.targets[0]["labels"].tolist(), names.index("polo shirt")]
+    scores = torch.tensor([0.5] * (len(boxes) - 1) + [0.9])
+    found = InstancePrediction(torch.tensor(boxes), scores, torch.tensor(labels), names)
+    routes = tuple(Route(0, 1, "[DET]", name) for name in names)
+    call = Call(0, 1, "toy", tuple(range(len(names))), 0)
+    evaluator = DetectionEvaluator()
+    row = evaluator.measure(sample, Reply("", "", routes, (call,), (found,)))
+    assert evaluator.summarize([row])["box_AP"] == pytest.approx(1.0)
 
 
 def test_box_that_is_left_out_tells_nothing_of_its_class(tmp_path):
