@@ -8,13 +8,14 @@ import numpy as np
 from PIL import Image
 
 from ...errors import InputError
+from ..masks import mask_box
 from ..problems import BrokenPolicy, Problems
 from ..records import Records
 from ..schema import AnnotatedImage, AnnotatedObject, Mask
 from .files import refuse_empty
 from .pairs import pair_files, upright_size
 
-__all__ = ["MaskFolder", "mask_box", "read_mask_folder"]
+__all__ = ["MaskFolder", "read_mask_folder"]
 
 
 def read_mask_folder(
@@ -78,12 +79,6 @@ class MaskFolder(Records[AnnotatedImage]):
         except InputError as error:
             return str(error)
         return None if size == mask_size else "its mask has another size"
-
-
-def mask_box(mask: Mask) -> tuple[float, float, float, float]:
-    """The smallest box (x1, y1, x2, y2) around the true pixels of a mask (H, W) that has some."""
-    columns, rows = np.flatnonzero(mask.any(0)), np.flatnonzero(mask.any(1))
-    return float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1)
 
 
 def _read_mask(path: Path) -> Mask:

@@ -12,11 +12,11 @@ from PIL import Image, ImageDraw
 
 from ...errors import ConfigError
 from ...interfaces.images import open_image
+from ..masks import mask_box
 from ..problems import BrokenPolicy, Problems
 from ..records import Records
 from ..schema import AnnotatedObject, Mask, ReferringImage
 from .files import DECODE_ERRORS, decode_fault, read_file, refuse_empty
-from .mask_folder import mask_box
 from .pairs import IMAGE_SUFFIXES, files_by_name
 
 __all__ = ["ReasonSegDataset", "read_reason_seg"]

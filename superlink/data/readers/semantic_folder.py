@@ -12,11 +12,11 @@ import numpy.typing as npt
 from PIL import Image
 
 from ...errors import ConfigError, InputError
+from ..masks import mask_box
 from ..problems import BrokenPolicy, Problems
 from ..records import Records
 from ..schema import AnnotatedImage, AnnotatedObject
 from .files import read_file
-from .mask_folder import mask_box
 from .pairs import pair_files
 
 __all__ = ["SemanticFolder", "read_classes", "read_semantic_folder"]

@@ -5,15 +5,13 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
-from ...errors import ConfigError
-from ..problems import Problems
-from ..records import Records
 from ..schema import AnnotatedObject, CaptionedImage
 from .captions import count_phrase, separators
 from .composition import Background
 from .dataset import SceneDataset
 from .drawings import DrawingSet
 from .photos import Split
+from .readings import SceneReading, check_share
 
 __all__ = ["SceneCaptions", "caption_parts", "read_scene_captions"]
 
@@ -48,20 +46,13 @@ def _size(item: AnnotatedObject, objects: Sequence[AnnotatedObject]) -> str:
     return str(item.attributes["size"]) if sizes <= {"small", "large"} else ""
 
 
-class SceneCaptions(Records[CaptionedImage]):
+class SceneCaptions(SceneReading[CaptionedImage]):
     """One caption for each scene; index and seed decide whether it tells sizes."""
 
     def __init__(self, scenes: SceneDataset, attributes: float) -> None:
-        if not 0 <= attributes <= 1:
-            raise ConfigError(
-                f"attributes is a share from 0 to 1. Received: attributes={attributes}"
-            )
-        self.scenes = scenes
+        check_share("attributes", attributes)
+        super().__init__(scenes)
         self.attributes = attributes
-        self.problems = Problems()
-
-    def __len__(self) -> int:
-        return len(self.scenes)
 
     def record(self, index: int) -> CaptionedImage:
         """The scene and its caption."""

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from ...errors import ConfigError
-from ..readers.mask_folder import mask_box
+from ..masks import mask_box
 from ..schema import AnnotatedImage, AnnotatedObject, Mask
 from .captions import describe_names, position_word, size_word
 from .drawings import DRAWINGS, DrawingSet, drawing_codes, render_drawing

@@ -4,29 +4,22 @@ from __future__ import annotations
 
 import random
 
-from ...errors import ConfigError
-from ..problems import Problems
-from ..records import Records
 from ..schema import CountedImage
 from .dataset import SceneDataset
 from .drawings import DrawingSet
 from .photos import Split
+from .readings import SceneReading, check_share
 
 __all__ = ["SceneCounts", "read_scene_counts"]
 
 
-class SceneCounts(Records[CountedImage]):
+class SceneCounts(SceneReading[CountedImage]):
     """One kind to count in each scene; index and seed decide which."""
 
     def __init__(self, scenes: SceneDataset, absent: float) -> None:
-        if not 0 <= absent <= 1:
-            raise ConfigError(f"absent is a share from 0 to 1. Received: absent={absent}")
-        self.scenes = scenes
+        check_share("absent", absent)
+        super().__init__(scenes)
         self.absent = absent
-        self.problems = Problems()
-
-    def __len__(self) -> int:
-        return len(self.scenes)
 
     def record(self, index: int) -> CountedImage:
         """The scene, and what is counted in it."""

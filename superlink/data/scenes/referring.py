@@ -5,13 +5,11 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 
-from ...errors import ConfigError
-from ..problems import Problems
-from ..records import Records
 from ..schema import AnnotatedImage, AnnotatedObject, ReferringImage
 from .dataset import SceneDataset
 from .drawings import DrawingSet
 from .photos import Split
+from .readings import SceneReading, check_share
 
 __all__ = ["SceneExpressions", "expressions_of", "read_scene_expressions"]
 
@@ -77,18 +75,13 @@ def _relations(record: AnnotatedImage) -> Iterator[tuple[str, AnnotatedObject]]:
                     yield f"the {name} {side} of the {anchor.name}", fitting[0]
 
 
-class SceneExpressions(Records[ReferringImage]):
+class SceneExpressions(SceneReading[ReferringImage]):
     """One expression for each scene; index and seed decide which."""
 
     def __init__(self, scenes: SceneDataset, absent: float) -> None:
-        if not 0 <= absent <= 1:
-            raise ConfigError(f"absent is a share from 0 to 1. Received: absent={absent}")
-        self.scenes = scenes
+        check_share("absent", absent)
+        super().__init__(scenes)
         self.absent = absent
-        self.problems = Problems()
-
-    def __len__(self) -> int:
-        return len(self.scenes)
 
     def record(self, index: int) -> ReferringImage:
         """The scene, and one of its expressions or the name of what it lacks."""

@@ -7,29 +7,24 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..problems import Problems
-from ..readers.mask_folder import mask_box
-from ..records import Records
+from ..masks import mask_box
 from ..schema import AnnotatedImage, AnnotatedObject, Mask
 from .composition import draw_scene_and_stuff, scene_names
 from .dataset import SceneDataset
 from .drawings import DrawingSet
 from .landscape import stuff_names
 from .photos import Split
+from .readings import SceneReading
 
 __all__ = ["SceneRegions", "read_scene_regions"]
 
 
-class SceneRegions(Records[AnnotatedImage]):
+class SceneRegions(SceneReading[AnnotatedImage]):
     """Scenes of which each pixel has a class, with one object for each class that is seen."""
 
     def __init__(self, scenes: SceneDataset) -> None:
-        self.scenes = scenes
+        super().__init__(scenes)
         self.categories = (*stuff_names(), *scene_names())
-        self.problems = Problems()
-
-    def __len__(self) -> int:
-        return len(self.scenes)
 
     def record(self, index: int) -> AnnotatedImage:
         """Draw one scene; the masks of its objects of one class are joined."""
