@@ -197,7 +197,7 @@ class CocoDataset(Records[AnnotatedImage]):
             self.problems.add(self.path, item, reason, harmless=True)
         entries = [entry for index, entry in enumerate(entries) if index not in doubles]
         # `Polo` and `polo` may be two things: names are told apart as they are written.
-        self.categories = tuple(self.display_name(str(entry.name)) for entry in entries)
+        self.categories = tuple(name for i, name in enumerate(names) if i not in doubles)
         self._category_index = {entry.id: index for index, entry in enumerate(entries)}
         if len(set(self.categories)) != len(entries) or len(self._category_index) != len(entries):
             raise self._fatal("two categories share an id or a name")

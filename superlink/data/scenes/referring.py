@@ -25,20 +25,20 @@ def expressions_of(record: AnnotatedImage) -> list[tuple[str, AnnotatedObject]]:
     An object that is alone in its class is named by it; of several, one is told by where it lies or
     by its size; and any by the place of another that is alone in its class.
     """
-    found = []
+    size, found = record.open().size, []
     for item in record.objects:
         same = [other for other in record.objects if other.name == item.name]
-        words = ["the {}"] if len(same) == 1 else list(_distinctions(item, same, record))
+        words = ["the {}"] if len(same) == 1 else list(_distinctions(item, same, size))
         found += [(word.format(item.name), item) for word in words]
-    return [*found, *_relations(record)]
+    return [*found, *_relations(record.objects, size[0])]
 
 
 def _distinctions(
-    item: AnnotatedObject, same: Sequence[AnnotatedObject], record: AnnotatedImage
+    item: AnnotatedObject, same: Sequence[AnnotatedObject], size: tuple[int, int]
 ) -> Iterator[str]:
-    """What tells one object from the others of its class."""
+    """What tells one object from the others of its class, in an image of `size` (width, height)."""
     others = [other for other in same if other is not item]
-    width, height = record.open().size
+    width, height = size
     two = len(same) == 2
     for axis, side, (first, last) in (
         (0, width, ("left", "right")),
@@ -56,18 +56,19 @@ def _distinctions(
         yield "the smaller {}" if two else "the smallest {}"
 
 
-def _relations(record: AnnotatedImage) -> Iterator[tuple[str, AnnotatedObject]]:
-    """Objects told by another one: `the dog left of the apple`."""
-    width = record.open().size[0]
-    names = [item.name for item in record.objects]
-    for anchor in (item for item in record.objects if names.count(item.name) == 1):
+def _relations(
+    objects: Sequence[AnnotatedObject], width: int
+) -> Iterator[tuple[str, AnnotatedObject]]:
+    """Objects told by another one, in an image of `width` pixels: `the dog left of the apple`."""
+    names = [item.name for item in objects]
+    for anchor in (item for item in objects if names.count(item.name) == 1):
         for name in dict.fromkeys(names):
             if name == anchor.name:
                 continue
             for side, sign in (("left", -1), ("right", 1)):
                 fitting = [
                     item
-                    for item in record.objects
+                    for item in objects
                     if item.name == name
                     and sign * (_centre(item, 0) - _centre(anchor, 0)) > _CLEARLY_APART * width
                 ]
