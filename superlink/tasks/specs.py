@@ -23,6 +23,7 @@ DETECTION = TaskSpec(
     readers={
         "coco": f"{_READERS}.coco:read_coco",
         "crowdhuman": f"{_READERS}.crowdhuman:read_crowdhuman",
+        "described_scenes": "superlink.data.scenes:read_described_scenes",
         "lvis": f"{_READERS}.lvis:read_lvis",
         "objects365": f"{_READERS}.objects365:read_objects365",
         "odinw": f"{_READERS}.odinw:read_odinw",
