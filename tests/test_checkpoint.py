@@ -85,6 +85,29 @@ def test_built_model_predicts_the_same_after_load(registry, tmp_path):
     assert again.vocabulary.ids == model.vocabulary.ids
 
 
+def test_half_the_disk_holds_matrices_in_16_bits_and_computes_in_32(registry, tmp_path):
+    model = build_model({"backbone": TINY, "decoders": [{"name": "toy.box"}]}, registry).eval()
+    whole, half = (save(model, tmp_path / name, half=name == "half") for name in ("whole", "half"))
+    weights = "backbone/model.safetensors"
+    assert (half / weights).stat().st_size < 0.52 * (whole / weights).stat().st_size
+    again = load(half, registry)
+    expected = {k: v.half().float() if v.dim() > 1 else v for k, v in model.state_dict().items()}
+    assert expected.keys() == again.state_dict().keys()
+    for name, weight in again.state_dict().items():
+        assert torch.equal(weight, expected[name])
+        assert weight.dtype == expected[name].dtype
+    assert exactly_equal(again, load(save(again, tmp_path / "again", half=True), registry))
+
+
+def test_half_refuses_weights_that_16_bits_do_not_hold(registry, saved, tmp_path):
+    model = load(saved, registry)
+    with torch.no_grad():
+        next(p for p in model.decoders.parameters() if p.dim() > 1)[0, 0] = 1e6
+    with pytest.raises(CheckpointError, match="1e\\+06"):
+        save(model, tmp_path / "model", half=True)
+    assert not (tmp_path / "model").exists()
+
+
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_attached_model_predicts_the_same_after_load(registry, tmp_path, architecture):
     bare = tiny_backbone(architecture)

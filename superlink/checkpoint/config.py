@@ -15,6 +15,7 @@ from torch import Tensor
 from ..errors import CheckpointError
 from ..linked import LinkedModel
 from .files import finish_swap, refuse_pickle
+from .half import rounded
 
 __all__ = ["CONFIG", "FORMAT_VERSION", "LINKS", "describe", "fingerprint", "read_config"]
 
@@ -95,9 +96,13 @@ def read_config(folder: str | Path) -> dict[str, Any]:
     )
 
 
-def describe(model: LinkedModel) -> dict[str, Any]:
-    """The config of a checkpoint; import paths are never part of it."""
-    origin, digest = model.origin, fingerprint(model.backbone.base_state_dict())
+def describe(model: LinkedModel, *, half: bool = False) -> dict[str, Any]:
+    """The config of a checkpoint; import paths are never part of it.
+
+    With `half` it is that of a checkpoint whose weights are stored in 16 bits.
+    """
+    weights = model.backbone.base_state_dict()
+    origin, digest = model.origin, fingerprint(weights)
     if origin is None:
         raise CheckpointError(
             "A checkpoint names the backbone that `load` shall build. Received: a "
@@ -105,6 +110,8 @@ def describe(model: LinkedModel) -> dict[str, Any]:
             "plugin's `superlink_backbones` hook, and build the model by that name."
         )
     saved = origin.config.get("source") is None or origin.fingerprint != digest
+    if saved and half:
+        digest = fingerprint(rounded(weights))
     return {
         "format_version": FORMAT_VERSION,
         "backbone": {

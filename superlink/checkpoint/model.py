@@ -13,20 +13,28 @@ from ..errors import CheckpointError
 from ..linked import LinkedModel
 from .config import CONFIG, LINKS, describe
 from .files import checked, read_tensors, write_folder, write_tensors
+from .half import halve_files
 
 __all__ = ["load_weights", "save"]
 
 _WEIGHTS = "model.safetensors"
 
 
-def save(model: LinkedModel, folder: str | Path) -> Path:
+def save(model: LinkedModel, folder: str | Path, *, half: bool = False) -> Path:
     """Write a checkpoint folder.
 
     The backbone is written only where it was trained, or comes from nowhere else. The folder is
     replaced as a whole: a save that is killed leaves the old one as it was.
 
+    Args:
+        model: What to save.
+        folder: Where to.
+        half: Whether float32 matrices are stored in 16 bits. They are float32 again once they are
+            loaded, and have lost some digits.
+
     Raises:
-        CheckpointError: The folder holds something else, or nobody could load the backbone again.
+        CheckpointError: The folder holds something else, nobody could load the backbone again, or
+            a weight is too large for 16 bits.
     """
     folder = Path(folder).resolve()
     if folder.is_dir() and any(folder.iterdir()) and not (folder / CONFIG).is_file():
@@ -34,7 +42,7 @@ def save(model: LinkedModel, folder: str | Path) -> Path:
             f"A save replaces a folder as a whole, and {folder} holds other files than a "
             "checkpoint's. Choose a new or an empty folder."
         )
-    config = describe(model)
+    config = describe(model, half=half)
     with write_folder(folder) as target:
         if config["backbone"]["saved"]:
             (target / "backbone").mkdir()
@@ -49,6 +57,8 @@ def save(model: LinkedModel, folder: str | Path) -> Path:
         for name, bound in model.bound.items():
             (target / "decoders" / name).mkdir(parents=True)
             save_model(bound.decoder, str(target / "decoders" / name / _WEIGHTS))
+        if half:
+            halve_files(target)
         (target / "README.md").write_text(_card(config), encoding="utf-8")
         (target / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     return folder

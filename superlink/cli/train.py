@@ -25,6 +25,9 @@ def train(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Change the recipe: stages.0.steps=10."),
     ] = None,
+    half: Annotated[
+        bool, typer.Option("--half", help="Store the trained model in 16 bits: half the disk.")
+    ] = False,
     threads: Annotated[int, typer.Option(min=1, help="Threads of torch.")] = 1,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the outcome as JSON, and nothing else.")
@@ -40,7 +43,8 @@ def train(
     from ..training import train as run
 
     loaded = load_recipe(recipe, changes or ())
-    result = run(loaded, output or Path("runs") / loaded.name, progress=not as_json)
+    folder = output or Path("runs") / loaded.name
+    result = run(loaded, folder, half=half, progress=not as_json)
     losses = [entry["loss"] for entry in result.history if "loss" in entry]
     if as_json:
         outcome = {"model": str(result.folder), "cpu_minutes": result.cpu_minutes, "losses": losses}

@@ -46,6 +46,7 @@ def train(
     recipe: Recipe,
     output: str | Path,
     *,
+    half: bool = False,
     registry: Registry | None = None,
     progress: bool = True,
 ) -> TrainingResult:
@@ -57,6 +58,7 @@ def train(
     Args:
         recipe: What to do.
         output: Folder of the run; made where it is missing.
+        half: Whether the trained model is stored in 16 bits, see `superlink.checkpoint.save`.
         registry: Where names are looked up; None takes everything that is installed.
         progress: Whether to show a bar.
 
@@ -82,7 +84,7 @@ def train(
             restore(model, folder / "model", registry)
             continue
         _run_stage(model, recipe, index, folder, fixed, sources, registry, progress=progress)
-    save(model, output / "model")
+    save(model, output / "model", half=half)
     history, minutes = _read_logs(output, recipe)
     return TrainingResult(model.eval(), output / "model", history, minutes)
 
