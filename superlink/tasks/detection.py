@@ -14,7 +14,7 @@ import torch
 from ..data.flipping import sometimes_mirrored
 from ..data.scenes import scene_names
 from ..data.schema import AnnotatedImage
-from ..errors import InputError
+from ..errors import ConfigError, InputError
 from ..interfaces import IMAGE, Message, Sample
 from .phrasing import AbsentClasses, check_token, choose_names, choose_template, class_answer
 from .targets import ignored_target, object_target
@@ -139,31 +139,56 @@ def detection_target(
 
 
 def text_only_conversation(
-    names: Sequence[str], rng: random.Random, *, variety: float = 0.0
+    names: Sequence[str],
+    rng: random.Random,
+    *,
+    variety: float = 0.0,
+    max_names: int = 8,
+    token: str = "[DET]",
 ) -> Sample:
-    """A question for 1 to 8 of `names` and its answer, without an image and without a target.
+    """A question for some of `names` and its answer, without an image and without a target.
 
-    For the warm-up in which an LLM learns to copy a list and to put a route behind each name. A
-    share `variety` of the questions is in free wording.
+    For the warm-up in which an LLM learns to copy a list and to put a route behind each name.
+
+    Args:
+        names: What may be asked for.
+        rng: Where all random draws come from.
+        variety: Share of questions in free wording.
+        max_names: From 1 to so many names are asked for.
+        token: The routing token behind each.
+
+    Raises:
+        InputError: There is no name.
+        ConfigError: `max_names` is below 1, or `token` is no routing token.
     """
+    check_token(token)
+    if max_names < 1:
+        raise ConfigError(f"A list has at least one name. Received: max_names={max_names}")
     if not names:
         raise InputError("text_only_conversation needs at least one name. Received: none")
-    asked = rng.sample(list(names), rng.randint(1, min(8, len(names))))
+    asked = rng.sample(list(names), rng.randint(1, min(max_names, len(names))))
     varied = rng.random() < variety
     question = choose_template(_TASK, "find", rng, varied=varied)
     return Sample(
         messages=(
             Message("user", question.format(classes=", ".join(asked))),
-            Message("assistant", class_answer(_TASK, asked, "[DET]", rng, varied=False)),
+            Message("assistant", class_answer(_TASK, asked, token, rng, varied=False)),
         )
     )
 
 
 def class_list_conversation(
-    record: Sequence[str], rng: random.Random, training: bool, *, variety: float = 0.3
+    record: Sequence[str],
+    rng: random.Random,
+    training: bool,
+    *,
+    variety: float = 0.3,
+    max_names: int = 8,
+    token: str = "[DET]",
 ) -> Sample:
     """A text-only conversation about names of `record`; see `text_only_conversation`."""
-    return text_only_conversation(record, rng, variety=variety if training else 0.0)
+    varied = variety if training else 0.0
+    return text_only_conversation(record, rng, variety=varied, max_names=max_names, token=token)
 
 
 def read_names(names: Sequence[str] = ()) -> list[tuple[str, ...]]:

@@ -93,5 +93,8 @@ DIALOGUE = TaskSpec(
 CLASS_LIST = TaskSpec(
     "class_list",
     conversation="superlink.tasks.detection:class_list_conversation",
-    readers={"names": "superlink.tasks.detection:read_names"},
+    readers={
+        "described_scenes": "superlink.data.scenes:read_scene_phrases",
+        "names": "superlink.tasks.detection:read_names",
+    },
 )

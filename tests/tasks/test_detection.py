@@ -151,6 +151,16 @@ def test_text_only_copies_the_list():
     assert counts == set(range(1, 9))
 
 
+def test_text_only_asks_for_as_many_names_and_by_the_token_that_are_wanted():
+    for seed in range(20):
+        sample = text_only_conversation(["a", "b", "c"], random.Random(seed), max_names=1)
+        assert len(_asked(sample)) == 1
+    sample = text_only_conversation(["the left apple"], random.Random(0), token="[GRD]")
+    assert sample.messages[1].text == "<p>the left apple</p>[GRD]"
+    with pytest.raises(ConfigError, match="max_names=0"):
+        text_only_conversation(["a"], random.Random(0), max_names=0)
+
+
 def test_text_only_without_names_is_refused():
     with pytest.raises(InputError, match="at least one name"):
         text_only_conversation([], random.Random(0))

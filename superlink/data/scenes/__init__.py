@@ -5,7 +5,7 @@ from .captioning import read_scene_captions
 from .composition import SceneConfig, draw_scene, draw_scene_and_stuff, scene_names
 from .counting import read_scene_counts
 from .dataset import SceneDataset, read_scenes
-from .describing import read_described_scenes
+from .describing import read_described_scenes, read_scene_phrases
 from .figure import KEYPOINT_NAMES
 from .landscape import stuff_names
 from .referring import read_scene_expressions
@@ -22,6 +22,7 @@ __all__ = [
     "read_scene_captions",
     "read_scene_counts",
     "read_scene_expressions",
+    "read_scene_phrases",
     "read_scene_regions",
     "read_scenes",
     "scene_names",

@@ -6,13 +6,14 @@ import random
 from dataclasses import replace
 
 from ..schema import AnnotatedImage, AnnotatedObject
+from .composition import scene_names
 from .dataset import SceneDataset
 from .drawings import DrawingSet
 from .photos import Split
 from .readings import SceneReading
-from .referring import expressions_of
+from .referring import DISTINCTIONS, expressions_of
 
-__all__ = ["SceneDescriptions", "read_described_scenes"]
+__all__ = ["SceneDescriptions", "read_described_scenes", "read_scene_phrases"]
 
 _OF_ABSENT = ("the {}", "the left {}", "the right {}", "the larger {}", "the smaller {}")
 """What is said of classes that a scene lacks."""
@@ -71,3 +72,16 @@ def read_described_scenes(
     return SceneDescriptions(
         SceneDataset(split, drawings, num_scenes, seed, size, max_objects, num_kinds)
     )
+
+
+def read_scene_phrases() -> list[tuple[str, ...]]:
+    """One record, as format `described_scenes` of `class_list`: what objects of the built-in scenes
+    may be called, without a scene."""
+    names = scene_names()
+    words = [f"the {word} {name}" for name in names for word in DISTINCTIONS]
+    relations = [
+        f"the {name} {side} of the {other}"
+        for name, other in zip(names, (*names[1:], names[0]), strict=True)
+        for side in ("left", "right")
+    ]
+    return [(*(f"the {name}" for name in names), *words, *relations)]

@@ -11,8 +11,13 @@ from .drawings import DrawingSet
 from .photos import Split
 from .readings import SceneReading, check_share
 
-__all__ = ["SceneExpressions", "expressions_of", "read_scene_expressions"]
+__all__ = ["DISTINCTIONS", "SceneExpressions", "expressions_of", "read_scene_expressions"]
 
+DISTINCTIONS = (
+    *("left", "right", "upper", "lower", "larger", "smaller"),
+    *("leftmost", "rightmost", "uppermost", "lowermost", "largest", "smallest"),
+)
+"""The words that tell one of two objects of a class, and one of several."""
 _CLEARLY_LARGER = 1.4
 """The larger of two covers so many times the area of the other, or neither is called larger."""
 _CLEARLY_APART = 0.08

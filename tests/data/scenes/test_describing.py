@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from superlink.data.scenes import read_described_scenes, read_scenes
+from superlink.data.scenes import read_described_scenes, read_scene_phrases, read_scenes
 from superlink.data.scenes.referring import expressions_of
 from superlink.tasks.detection import detection_conversation
 
@@ -47,3 +47,11 @@ def test_a_record_is_the_same_each_time():
     one, other = (read_described_scenes(num_scenes=NUM)[4] for _ in range(2))
     assert one.categories == other.categories
     assert [item.name for item in one.objects] == [item.name for item in other.objects]
+
+
+def test_phrases_without_a_scene_are_those_that_scenes_use():
+    (phrases,) = read_scene_phrases()
+    assert len(set(phrases)) == len(phrases)
+    described = read_described_scenes(num_scenes=NUM)
+    used = {item.name for record in described for item in record.objects}
+    assert {name for name in used if " of " not in name} <= set(phrases)
