@@ -27,7 +27,7 @@ def _sample(record, seed=0, training=False, **options):
 
 def test_question_names_what_is_counted_and_the_answer_no_number():
     sample = _sample(_record())
-    assert sample.messages[0].parts == (IMAGE, "How many are there: shells?")
+    assert sample.messages[0].parts == (IMAGE, "How many shells are there?")
     assert sample.messages[1].text == "<p>shells</p>[DET]"
     (target,) = sample.targets
     assert target["count"] == 2 and target["names"] == ("shells",)

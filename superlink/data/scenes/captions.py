@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-__all__ = ["count_phrase", "describe_names", "position_word", "separators", "size_word"]
+__all__ = [
+    "count_phrase",
+    "describe_names",
+    "plural",
+    "position_word",
+    "separators",
+    "size_word",
+]
 
 _NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 _PLURALS = {"person": "people", "fish": "fish"}
@@ -37,9 +44,14 @@ def count_phrase(name: str, count: int, adjective: str = "") -> str:
     qualified = f"{adjective} " if adjective else ""
     if count == 1:
         return f"{'an' if (qualified or name)[0] in 'aeiou' else 'a'} {qualified}{name}"
-    plural = name + ("es" if name.endswith(("s", "sh", "ch", "x")) else "s")
     number = _NUMBERS[count] if count < len(_NUMBERS) else str(count)
-    return f"{number} {qualified}{_PLURALS.get(name, plural)}"
+    return f"{number} {qualified}{plural(name)}"
+
+
+def plural(name: str) -> str:
+    """Several of what: `apples`, `buses`, `people`."""
+    regular = name + ("es" if name.endswith(("s", "sh", "ch", "x")) else "s")
+    return _PLURALS.get(name, regular)
 
 
 def size_word(share: float) -> str:

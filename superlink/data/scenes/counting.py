@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 
 from ..schema import CountedImage
+from .captions import plural
 from .dataset import SceneDataset
 from .drawings import DrawingSet
 from .photos import Split
@@ -14,7 +15,7 @@ __all__ = ["SceneCounts", "read_scene_counts"]
 
 
 class SceneCounts(SceneReading[CountedImage]):
-    """One kind to count in each scene; index and seed decide which."""
+    """One kind to count in each scene, by its plural; index and seed decide which."""
 
     def __init__(self, scenes: SceneDataset, absent: float) -> None:
         check_share("absent", absent)
@@ -29,7 +30,8 @@ class SceneCounts(SceneReading[CountedImage]):
         missing = [name for name in scene.categories if name not in present]
         name = rng.choice(missing if not present or rng.random() < self.absent else present)
         objects = tuple(item for item in scene.objects if item.name == name)
-        return CountedImage(scene.image, name, len(objects), f"{scene.key}/{name}", objects)
+        asked = plural(name)
+        return CountedImage(scene.image, asked, len(objects), f"{scene.key}/{asked}", objects)
 
 
 def read_scene_counts(

@@ -6,6 +6,7 @@ import random
 from dataclasses import replace
 
 from ..schema import AnnotatedImage, AnnotatedObject
+from .captions import plural
 from .composition import scene_names
 from .dataset import SceneDataset
 from .drawings import DrawingSet
@@ -76,7 +77,7 @@ def read_described_scenes(
 
 def read_scene_phrases() -> list[tuple[str, ...]]:
     """One record, as format `described_scenes` of `class_list`: what objects of the built-in scenes
-    may be called, without a scene."""
+    may be called, one or several, without a scene."""
     names = scene_names()
     words = [f"the {word} {name}" for name in names for word in DISTINCTIONS]
     relations = [
@@ -84,4 +85,5 @@ def read_scene_phrases() -> list[tuple[str, ...]]:
         for name, other in zip(names, (*names[1:], names[0]), strict=True)
         for side in ("left", "right")
     ]
-    return [(*(f"the {name}" for name in names), *words, *relations)]
+    several = dict.fromkeys(plural(name) for name in names)
+    return [(*several, *(f"the {name}" for name in names), *words, *relations)]
