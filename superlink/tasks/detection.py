@@ -16,7 +16,14 @@ from ..data.scenes import scene_names
 from ..data.schema import AnnotatedImage
 from ..errors import ConfigError, InputError
 from ..interfaces import IMAGE, Message, Sample
-from .phrasing import AbsentClasses, check_token, choose_names, choose_template, class_answer
+from .phrasing import (
+    AbsentClasses,
+    check_token,
+    choose_names,
+    choose_template,
+    class_answer,
+    class_question,
+)
 from .targets import ignored_target, object_target
 
 __all__ = [
@@ -77,7 +84,10 @@ def detection_conversation(
         names = choose_names(record, num_absent, rng)
     varied = training and rng.random() < variety
     varied_answer = training and rng.random() < answer_variety
-    question = choose_template(_TASK, "open" if open_question else "find", rng, varied=varied)
+    if open_question:
+        question = choose_template(_TASK, "open", rng, varied=varied)
+    else:
+        question = class_question(_TASK, names, rng, varied=varied)
     answer = class_answer(_TASK, names, token, rng, varied=varied_answer)
     image = record.open()
     size = (image.height, image.width)
@@ -86,7 +96,7 @@ def detection_conversation(
         target["known_names"] = record.categories  # an evaluator tells wrong from unknown by them
     return Sample(
         messages=(
-            Message("user", (IMAGE, question.format(classes=", ".join(names)))),
+            Message("user", (IMAGE, question)),
             Message("assistant", answer),
         ),
         images=(image,),
@@ -168,10 +178,10 @@ def text_only_conversation(
         raise InputError("text_only_conversation needs at least one name. Received: none")
     asked = rng.sample(list(names), rng.randint(1, min(max_names, len(names))))
     varied = rng.random() < variety
-    question = choose_template(_TASK, "find", rng, varied=varied)
+    question = class_question(_TASK, asked, rng, varied=varied)
     return Sample(
         messages=(
-            Message("user", question.format(classes=", ".join(asked))),
+            Message("user", question),
             Message("assistant", class_answer(_TASK, asked, token, rng, varied=False)),
         )
     )

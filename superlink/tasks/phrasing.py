@@ -19,6 +19,7 @@ __all__ = [
     "choose_names",
     "choose_template",
     "class_answer",
+    "class_question",
     "load_templates",
 ]
 
@@ -83,6 +84,16 @@ def choose_names(
             f"Received: no category that is known to be here or absent in {record.source}"
         )
     return names
+
+
+def class_question(task: str, names: Sequence[str], rng: random.Random, *, varied: bool) -> str:
+    """The question for `names`: a plain list, or in free wording, `find the apple and the dog`."""
+    template = choose_template(task, "find", rng, varied=varied)
+    last = rng.choice((", ", " and ")) if varied else ", "
+    # Where the first of them has an article, the others may have one, too.
+    article = "the " if varied and "the {classes}" in template and rng.random() < 0.5 else ""
+    first = f", {article}".join(names[:-1])
+    return template.format(classes=f"{first}{last}{article}{names[-1]}" if first else names[-1])
 
 
 def class_answer(

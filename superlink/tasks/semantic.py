@@ -7,7 +7,7 @@ import random
 from ..data.schema import AnnotatedImage
 from ..interfaces import IMAGE, Message, Sample
 from .detection import detection_target
-from .phrasing import AbsentClasses, check_token, choose_names, choose_template, class_answer
+from .phrasing import AbsentClasses, check_token, choose_names, class_answer, class_question
 
 __all__ = ["semantic_conversation"]
 
@@ -49,12 +49,12 @@ def semantic_conversation(
     names = choose_names(record, num_absent, rng)
     varied = training and rng.random() < variety
     varied_answer = training and rng.random() < answer_variety
-    question = choose_template(_TASK, "find", rng, varied=varied)
+    question = class_question(_TASK, names, rng, varied=varied)
     answer = class_answer(_TASK, names, token, rng, varied=varied_answer)
     image = record.open()
     return Sample(
         messages=(
-            Message("user", (IMAGE, question.format(classes=", ".join(names)))),
+            Message("user", (IMAGE, question)),
             Message("assistant", answer),
         ),
         images=(image,),
