@@ -1,4 +1,4 @@
-"""The settings of the detection decoder."""
+"""The settings of the detection decoders: those of all families, then those of each."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
-__all__ = ["GroundingDinoConfig"]
+__all__ = ["DeformableDetrConfig", "GroundingDinoConfig", "QueryDetectorConfig"]
 
 
 def _resnet18() -> dict[str, Any]:
@@ -23,12 +23,8 @@ def _resnet18() -> dict[str, Any]:
     }
 
 
-class GroundingDinoConfig(BaseModel):
-    """Sizes, image stream, losses and prediction of `mmdet.grounding_dino`.
-
-    The defaults are a middle size. Grounding DINO as published has 6 encoder and 6 decoder layers,
-    900 object queries, a feed-forward width of 2048, fusion and text layers.
-    """
+class QueryDetectorConfig(BaseModel):
+    """Sizes, image stream, losses and prediction of a detector with object queries."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -43,7 +39,7 @@ class GroundingDinoConfig(BaseModel):
     num_points: PositiveInt = 4
     """Sampling points of deformable attention, for each head and level."""
     num_levels: PositiveInt = 4
-    """Feature levels; those beyond `in_channels` are made by strided convolutions."""
+    """Feature levels of the encoder."""
     num_heads: PositiveInt = 8
     """Attention heads; `embed_dims / num_heads` must be a power of two."""
     feedforward_dims: PositiveInt = 1024
@@ -52,10 +48,6 @@ class GroundingDinoConfig(BaseModel):
     """Dropout in attention and feed-forward blocks."""
     max_routes: PositiveInt = 256
     """The most routes that one call may have."""
-    fusion: bool = True
-    """Whether encoder layers let image and routes attend to each other."""
-    text_layers: bool = True
-    """Whether encoder layers let the routes of a call attend to each other."""
 
     shared_features: bool = False
     """Whether the maps of the LLM's image encoder are used in place of an own backbone."""
@@ -65,6 +57,10 @@ class GroundingDinoConfig(BaseModel):
     """Channels of the maps of the backbone, or of the LLM's image encoder, finest first. Of the
     latter, as many of the coarsest are taken as there are numbers here (and one more for
     `mask_channels`)."""
+    neck: dict[str, Any] | None = None
+    """What makes `num_levels` maps of `embed_dims` channels, finest first, of those of
+    `in_channels`, as mmdet configures it. None: each map gets a convolution and a norm, and levels
+    beyond them are made by strided convolutions."""
     image_size: tuple[PositiveInt, PositiveInt] = (512, 512)
     """Height and width of the stream in pixels. With `keep_ratio`, the largest sides, in any
     order."""
@@ -89,15 +85,6 @@ class GroundingDinoConfig(BaseModel):
     """Weight of the L1 loss."""
     loss_iou: float = 2.0
     """Weight of the loss on the generalised IoU."""
-
-    num_denoising_queries: int = Field(100, ge=0)
-    """About how many noised pairs of the targets, one positive and one negative copy each, are
-    added for an image in training; each target has at least one. 0 turns denoising off."""
-    label_noise: float = Field(0.5, ge=0, le=1)
-    """Twice the share of noised copies whose route is drawn anew."""
-    box_noise: float = Field(1.0, gt=0)
-    """How far corners of positive copies move, in halves of the box's size; negative ones move up
-    to twice as far."""
 
     masks: bool = False
     """Whether instances get masks, and targets are asked for them."""
@@ -138,9 +125,14 @@ class GroundingDinoConfig(BaseModel):
                 "embed_dims must be a multiple of 4, and embed_dims / num_heads a power of two. "
                 f"Received: embed_dims={self.embed_dims}, num_heads={self.num_heads}"
             )
-        if not 0 < len(self.in_channels) <= self.num_levels:
+        return self
+
+    @model_validator(mode="after")
+    def _levels_fit(self) -> Self:
+        if not self.in_channels or (self.neck is None and len(self.in_channels) > self.num_levels):
             raise ValueError(
-                "in_channels needs one number for each map, and at most num_levels of them. "
+                "in_channels needs one number for each map and, without a neck of your own, at "
+                "most num_levels of them. "
                 f"Received: in_channels={self.in_channels}, num_levels={self.num_levels}"
             )
         return self
@@ -173,3 +165,33 @@ class GroundingDinoConfig(BaseModel):
         """Channels of all maps that are taken of the backbone, finest first."""
         fine = () if self.mask_channels is None else (self.mask_channels,)
         return (*fine, *self.in_channels)
+
+
+class GroundingDinoConfig(QueryDetectorConfig):
+    """What `mmdet.grounding_dino` can be told.
+
+    The defaults are a middle size. Grounding DINO as published has 6 encoder and 6 decoder layers,
+    900 object queries, a feed-forward width of 2048, fusion and text layers.
+    """
+
+    fusion: bool = True
+    """Whether encoder layers let image and routes attend to each other."""
+    text_layers: bool = True
+    """Whether encoder layers let the routes of a call attend to each other."""
+
+    num_denoising_queries: int = Field(100, ge=0)
+    """About how many noised pairs of the targets, one positive and one negative copy each, are
+    added for an image in training; each target has at least one. 0 turns denoising off."""
+    label_noise: float = Field(0.5, ge=0, le=1)
+    """Twice the share of noised copies whose route is drawn anew."""
+    box_noise: float = Field(1.0, gt=0)
+    """How far corners of positive copies move, in halves of the box's size; negative ones move up
+    to twice as far."""
+
+
+class DeformableDetrConfig(QueryDetectorConfig):
+    """What `mmdet.deformable_detr` can be told.
+
+    The defaults are a middle size. Deformable DETR as published, with two stages, has 6 encoder and
+    6 decoder layers, 300 object queries and a feed-forward width of 1024; its class loss weighs 2.
+    """

@@ -1,59 +1,89 @@
-"""mmdet's Grounding DINO with link features in the place of its text encoder."""
+"""A detector of mmdet with two stages and object queries, driven by link features.
+
+What all families share; `grounding_dino` and `deformable_detr` have what they do not.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from superlink.errors import ConfigError
 
-from .config import GroundingDinoConfig
-from .denoising import LinkDenoising
-from .head import LinkHead
-from .layers import LinkDecoder, LinkEncoder
-from .library import DetDataSample, GroundingDINO, SinePositionalEncoding
+from .config import QueryDetectorConfig
+from .library import ConfigDict, DeformableDETR, DetDataSample, SinePositionalEncoding
 from .pixels import PixelEmbedding
 from .places import cell_places, start_boxes
 from .ragged import joined
-from .settings import detector_settings
 
-__all__ = ["LinkGroundingDINO"]
+__all__ = ["LinkDetector"]
 
 
-class LinkGroundingDINO(GroundingDINO):
+class LinkDetector(DeformableDETR):
     """Detects what the link features of an image ask for.
 
     Samples are mmdet's `DetDataSample` with `img_shape` and `batch_input_shape`; for losses they
     hold `gt_instances` (`bboxes` in pixels of the stream, `labels`, and `masks` (N, H, W) where
     they are known), a `noise_seed` and a `point_seed`.
+
+    A family names its transformer and gives `settings` and `start_queries`.
     """
 
-    def __init__(self, config: GroundingDinoConfig) -> None:
-        super().__init__(language_model=None, **detector_settings(config, LinkHead))
-        self.dn_query_generator = LinkDenoising(
-            embed_dims=config.embed_dims,
-            num_matching_queries=config.num_object_queries,
-            label_noise_scale=config.label_noise,
-            box_noise_scale=config.box_noise,
-            group_cfg={"num_dn_queries": config.num_denoising_queries},
-        )
-        self.denoise = config.num_denoising_queries > 0
-        self.pixel_embedding = PixelEmbedding(config) if config.masks else None
+    encoder_class: ClassVar[type[nn.Module]]
+    decoder_class: ClassVar[type[nn.Module]]
+
+    def __init__(self, config: QueryDetectorConfig) -> None:
+        # mmdet writes into what it is given: these are new dicts, all the way down.
+        super().__init__(**ConfigDict(self.settings(config)))
+        self._init_noise(config)
         self.map_channels = config.map_channels
+        self.num_fine = len(config.map_channels) - len(config.in_channels)
+        self.pixel_embedding = PixelEmbedding(config) if config.masks else None
+
+    @classmethod
+    def settings(cls, config: Any) -> dict[str, Any]:
+        """The keyword arguments of the detector of mmdet."""
+        raise NotImplementedError
+
+    def start_queries(
+        self,
+        boxes: Tensor,
+        memory_text: Tensor,
+        text_token_mask: Tensor,
+        samples: Sequence[DetDataSample],
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Make the object queries of the first layer.
+
+        Args:
+            boxes: (B, queries, 4) to start from, before the sigmoid, without a gradient.
+            memory_text: (B, R, C) link features.
+            text_token_mask: (B, R) true for real routes.
+            samples: One for each image.
+
+        Returns:
+            What the transformer's decoder and what the head want, beside what all families give.
+        """
+        raise NotImplementedError
 
     def _init_layers(self) -> None:
         self.positional_encoding = SinePositionalEncoding(**self.positional_encoding)
-        self.encoder = LinkEncoder(**self.encoder)
-        self.decoder = LinkDecoder(**self.decoder)
+        self.encoder = self.encoder_class(**self.encoder)
+        self.decoder = self.decoder_class(**self.decoder)
         self.embed_dims = self.encoder.embed_dims
-        self.query_embedding = nn.Embedding(self.num_queries, self.embed_dims)
+        self._init_queries()
         self.level_embed = nn.Parameter(torch.empty(self.num_feature_levels, self.embed_dims))
         self.memory_trans_fc = nn.Linear(self.embed_dims, self.embed_dims)
         self.memory_trans_norm = nn.LayerNorm(self.embed_dims)
         self.text_feat_map = nn.Linear(self.embed_dims, self.embed_dims)
+
+    def _init_queries(self) -> None:
+        """Make what `start_queries` learns."""
+
+    def _init_noise(self, config: Any) -> None:
+        """Make what draws noise for training, in a family that has some."""
 
     def _dump_init_info(self) -> None:
         """mmengine would log a line for each parameter."""
@@ -77,6 +107,9 @@ class LinkGroundingDINO(GroundingDINO):
         """Make the levels (B, C, H, W) of the encoder, finest first, of the maps of a backbone.
 
         The finer map for masks, where there is one, goes before them as it is.
+
+        Raises:
+            ConfigError: Backbone or neck does not give the maps that the config speaks of.
         """
         channels = tuple(one.shape[1] for one in maps)
         if channels != self.map_channels:
@@ -85,8 +118,15 @@ class LinkGroundingDINO(GroundingDINO):
                 f"and in_channels: {self.map_channels}. Received: channels={channels}. Change its "
                 "out_indices, or these numbers"
             )
-        fine = len(maps) - len(self.neck.convs)
-        return (*maps[:fine], *self.neck(maps[fine:]))
+        levels = tuple(self.neck(maps[self.num_fine :]))
+        widths = tuple(one.shape[1] for one in levels)
+        if widths != (self.embed_dims,) * self.num_feature_levels:
+            raise ConfigError(
+                f"The neck must give num_levels={self.num_feature_levels} maps of "
+                f"embed_dims={self.embed_dims} channels. Received: channels={widths}. Change its "
+                "num_outs and out_channels, or these numbers"
+            )
+        return (*maps[: self.num_fine], *levels)
 
     def forward_links(
         self,
@@ -107,41 +147,17 @@ class LinkGroundingDINO(GroundingDINO):
             What the head wants.
         """
         text = {"embedded": self.text_feat_map(states), "text_token_mask": mask}
-        levels = features[-self.num_feature_levels :]
-        fine = features[0] if len(features) > len(levels) else None
-        found: dict[str, Any] = self.forward_transformer(levels, text, samples)
-        memory = found.pop("memory")
+        levels = features[self.num_fine :]
+        image, places = self.pre_transformer(levels, samples)
+        encoded = self.forward_encoder(**image, text_dict=text)
+        start, found = self.pre_decoder(**encoded, batch_data_samples=samples)
+        found |= self.forward_decoder(**(places | start))
         if self.pixel_embedding is not None:
             height, width = levels[0].shape[-2:]
-            finest = memory[:, : height * width].mT.unflatten(2, (height, width))
+            finest = encoded["memory"][:, : height * width].mT.unflatten(2, (height, width))
+            fine = features[0] if self.num_fine else None
             found["pixels"] = self.pixel_embedding(finest, fine, samples)
         return found
-
-    def forward_encoder(
-        self,
-        feat: Tensor,
-        feat_mask: Tensor | None,
-        feat_pos: Tensor,
-        text_dict: Any,
-        **shapes: Any,
-    ) -> dict[str, Any]:
-        """Run the encoder; the base class would pass a mask that hides nothing."""
-        memory, memory_text = self.encoder(
-            query=feat,
-            query_pos=feat_pos,
-            key_padding_mask=feat_mask,
-            memory_text=text_dict["embedded"],
-            text_token_mask=text_dict["text_token_mask"],
-            **shapes,
-        )
-        return {
-            "memory": memory,
-            "memory_mask": feat_mask,
-            "spatial_shapes": shapes["spatial_shapes"],
-            "valid_ratios": shapes["valid_ratios"],
-            "memory_text": memory_text,
-            "text_token_mask": text_dict["text_token_mask"],
-        }
 
     def pre_decoder(
         self,
@@ -151,37 +167,15 @@ class LinkGroundingDINO(GroundingDINO):
         batch_data_samples: Sequence[DetDataSample],
         **image: Any,
     ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Choose the places to start from and, in training, add denoising queries."""
+        """Choose the places to start from, and make queries of them."""
         logits, boxes = self._proposals(memory, memory_text, text_token_mask, **image)
-        query = self.query_embedding.weight.expand(len(memory), -1, -1)
-        references, dn_mask = boxes.detach(), None
-        head: dict[str, Any] = {
-            "memory": memory,
-            "memory_text": memory_text,
-            "text_token_mask": text_token_mask,
-        }
+        decoder, head = self.start_queries(
+            boxes.detach(), memory_text, text_token_mask, batch_data_samples
+        )
+        head |= {"memory_text": memory_text, "text_token_mask": text_token_mask}
         if "gt_instances" in batch_data_samples[0]:
-            meta = {"num_denoising_queries": 0, "num_denoising_groups": 0}
-            if self.training and self.denoise:
-                content, noised, dn_mask, meta = self._denoising(
-                    memory_text, text_token_mask, batch_data_samples
-                )
-                query = torch.cat([content, query], dim=1)
-                references = torch.cat([noised, references], dim=1)
-            head |= {
-                "enc_outputs_class": logits,
-                "enc_outputs_coord": boxes.sigmoid(),
-                "dn_meta": meta,
-            }
-        decoder = {
-            "query": query,
-            "memory": memory,
-            "reference_points": references.sigmoid(),
-            "dn_mask": dn_mask,
-            "memory_text": memory_text,
-            "text_attention_mask": ~text_token_mask,
-        }
-        return decoder, head
+            head |= {"enc_outputs_class": logits, "enc_outputs_coord": boxes.sigmoid()}
+        return decoder | {"memory": memory}, head
 
     def _proposals(
         self,
@@ -214,34 +208,3 @@ class LinkGroundingDINO(GroundingDINO):
         index = best.topk(self.num_queries, dim=1).indices[..., None]
         boxes = regress(features.take_along_dim(index, 1)) + anchors.take_along_dim(index, 1)
         return logits.take_along_dim(index, 1), boxes
-
-    def _denoising(
-        self, memory_text: Tensor, mask: Tensor, samples: Sequence[DetDataSample]
-    ) -> tuple[Tensor, Tensor, Tensor, dict[str, int]]:
-        boxes = []
-        for sample in samples:
-            height, width = sample.img_shape
-            bboxes = sample.gt_instances.bboxes
-            boxes.append(bboxes / bboxes.new_tensor([width, height, width, height]))
-        labels = [sample.gt_instances.labels for sample in samples]
-        seeds = [sample.noise_seed for sample in samples]
-        return self.dn_query_generator(boxes, labels, seeds, memory_text, mask.sum(1))
-
-    def forward_decoder(
-        self,
-        query: Tensor,
-        memory: Tensor,
-        memory_mask: Tensor | None,
-        dn_mask: Tensor | None,
-        **kwargs: Any,
-    ) -> dict[str, Any]:
-        """Run the decoder; the base class would touch the label embedding that is gone."""
-        states, references = self.decoder(
-            query=query,
-            value=memory,
-            key_padding_mask=memory_mask,
-            self_attn_mask=dn_mask,
-            reg_branches=self.bbox_head.reg_branches,
-            **kwargs,
-        )
-        return {"hidden_states": states, "references": list(references)}

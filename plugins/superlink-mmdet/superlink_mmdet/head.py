@@ -1,4 +1,7 @@
-"""Grounding DINO's head, with losses as sums, and with masks where they are wanted."""
+"""The head of all families, Grounding DINO's: classes are what is near to the features of routes.
+
+Losses are sums, and there are masks where they are wanted.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +46,7 @@ class LinkHead(GroundingDINOHead):
         enc_outputs_class: Tensor,
         enc_outputs_coord: Tensor,
         batch_data_samples: Sequence[DetDataSample],
-        dn_meta: Mapping[str, int],
+        dn_meta: Mapping[str, int] | None = None,
         pixels: PixelMap | None = None,
     ) -> Sums:
         """Pair the queries of each layer with targets, and compare them.
@@ -56,7 +59,7 @@ class LinkHead(GroundingDINOHead):
             enc_outputs_class: (B, Q, max_text_len) logits of the encoder's proposals.
             enc_outputs_coord: (B, Q, 4) cx, cy, w, h of the proposals.
             batch_data_samples: The images with their targets.
-            dn_meta: The numbers of denoising queries and of their groups.
+            dn_meta: The numbers of denoising queries and of their groups, where there are some.
             pixels: The embeddings of pixels, where there is a mask branch.
 
         Returns:
@@ -69,7 +72,8 @@ class LinkHead(GroundingDINOHead):
         targets = Targets.of(batch_data_samples, text_token_mask, points)
         routes = slice(text_token_mask.shape[1])  # -inf beyond
         layers = [Layer(logits[i, ..., routes], boxes[i], masks[i]) for i in range(num_layers)]
-        first, num_groups = dn_meta["num_denoising_queries"], dn_meta["num_denoising_groups"]
+        meta = dn_meta or {"num_denoising_queries": 0, "num_denoising_groups": 0}
+        first, num_groups = meta["num_denoising_queries"], meta["num_denoising_groups"]
         matching = [self._matching(layer.part(slice(first, None)), targets) for layer in layers]
         # Proposals get no masks: nobody would read them, as queries start from boxes alone.
         proposals = Layer(enc_outputs_class[..., routes], enc_outputs_coord)

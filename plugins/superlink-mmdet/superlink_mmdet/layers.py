@@ -1,4 +1,5 @@
-"""Grounding DINO's transformer, for any width, with fusion and text layers optional."""
+"""Transformers for any width and any padding: Deformable DETR's encoder, and both halves of
+Grounding DINO's, with fusion and text layers optional."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from .library import (
+    DeformableDetrTransformerEncoder,
     DeformableDetrTransformerEncoderLayer,
     DetrTransformerEncoderLayer,
     GroundingDinoTransformerDecoder,
@@ -19,9 +21,20 @@ from .library import (
     coordinate_to_encoding,
     inverse_sigmoid,
 )
-from .places import cell_places
+from .places import level_places
 
-__all__ = ["LinkDecoder", "LinkEncoder"]
+__all__ = ["DeformableEncoder", "LinkDecoder", "LinkEncoder"]
+
+
+class DeformableEncoder(DeformableDetrTransformerEncoder):
+    """Deformable DETR's; torch would warn of how the base class asks for the places of cells."""
+
+    @staticmethod
+    def get_encoder_reference_points(
+        spatial_shapes: Tensor, valid_ratios: Tensor, device: object = None
+    ) -> Tensor:
+        """Where each cell looks on each level, as `level_places` has it."""
+        return level_places(spatial_shapes, valid_ratios)
 
 
 class LinkEncoder(GroundingDinoTransformerEncoder):
@@ -56,8 +69,7 @@ class LinkEncoder(GroundingDinoTransformerEncoder):
             Both features, of the same shapes.
         """
         valid_ratios = image.pop("valid_ratios")
-        places, _ = cell_places(image["spatial_shapes"], valid_ratios)
-        references = places[:, :, None] * valid_ratios[:, None]  # (B, P, levels, 2)
+        references = level_places(image["spatial_shapes"], valid_ratios)
         for index, layer in enumerate(self.layers):
             if self.fusion_layers:
                 query, memory_text = self.fusion_layers[index](

@@ -10,10 +10,15 @@ with compat.quiet_imports():
     from mmcv.cnn.bricks.transformer import MultiheadAttention
     from mmcv.ops import batched_nms, point_sample
     from mmdet.models.dense_heads.grounding_dino_head import GroundingDINOHead
+    from mmdet.models.detectors.deformable_detr import DeformableDETR
     from mmdet.models.detectors.grounding_dino import GroundingDINO
     from mmdet.models.layers import MLP, CdnQueryGenerator, SinePositionalEncoding
-    from mmdet.models.layers.transformer.grounding_dino_layers import (
+    from mmdet.models.layers.transformer.deformable_detr_layers import (
+        DeformableDetrTransformerDecoder,
+        DeformableDetrTransformerEncoder,
         DeformableDetrTransformerEncoderLayer,
+    )
+    from mmdet.models.layers.transformer.grounding_dino_layers import (
         DetrTransformerEncoderLayer,
         GroundingDinoTransformerDecoder,
         GroundingDinoTransformerEncoder,
@@ -33,6 +38,9 @@ __all__ = [
     "CdnQueryGenerator",
     "ConfigDict",
     "ConvModule",
+    "DeformableDETR",
+    "DeformableDetrTransformerDecoder",
+    "DeformableDetrTransformerEncoder",
     "DeformableDetrTransformerEncoderLayer",
     "DetDataSample",
     "DetrTransformerEncoderLayer",

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .config import GroundingDinoConfig
+from .config import QueryDetectorConfig
 from .library import ConvModule, DetDataSample, point_sample
 from .ragged import Size, joined, own_size
 
@@ -45,7 +45,7 @@ class PixelEmbedding(nn.Module):
     Each size of image runs alone: padding would leak in through convolutions and group norms.
     """
 
-    def __init__(self, config: GroundingDinoConfig) -> None:
+    def __init__(self, config: QueryDetectorConfig) -> None:
         super().__init__()
         dims, width = config.mask_dims, config.embed_dims
         self.lateral = None

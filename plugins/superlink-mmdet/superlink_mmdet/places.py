@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["cell_places", "start_boxes"]
+__all__ = ["cell_places", "level_places", "start_boxes"]
 
 _FIRST_SIZE = 0.05
 """Share of the image that a start box of the finest level covers on each axis; each coarser level
@@ -33,6 +33,13 @@ def cell_places(spatial_shapes: Tensor, valid_ratios: Tensor) -> tuple[Tensor, T
         levels.append(torch.full((height * width,), level, device=device))
     level_of = torch.cat(levels)
     return torch.cat(centres) / valid_ratios[:, level_of], level_of
+
+
+def level_places(spatial_shapes: Tensor, valid_ratios: Tensor) -> Tensor:
+    """The centres of all cells on each level, x and y (B, P, levels, 2) as shares of its map with
+    the padding. The arguments are those of `cell_places`."""
+    places, _ = cell_places(spatial_shapes, valid_ratios)
+    return places[:, :, None] * valid_ratios[:, None]
 
 
 def start_boxes(places: Tensor, levels: Tensor) -> tuple[Tensor, Tensor]:

@@ -9,6 +9,7 @@ from superlink.registry import hookimpl
 
 __all__ = ["superlink_decoders"]
 
+_FAMILIES = {"grounding_dino": "GroundingDino", "deformable_detr": "DeformableDetr"}
 # What mmdet, mmengine and mmcv need beside; their own metadata is not followed.
 _BESIDE = "addict matplotlib opencv-python-headless shapely six termcolor terminaltables tqdm yapf"
 _REQUIRES = (
@@ -31,12 +32,13 @@ _REQUIRES = (
 @hookimpl
 def superlink_decoders() -> Iterable[DecoderSpec]:
     """Yield the decoders of this plugin."""
-    yield DecoderSpec(
-        name="mmdet.grounding_dino",
-        routing_tokens=("[DET]", "[SEG]", "[GRD]"),
-        num_queries=4,
-        factory="superlink_mmdet.decoder:GroundingDinoDecoder",
-        config_class="superlink_mmdet.config:GroundingDinoConfig",
-        requires=_REQUIRES,
-        license="Apache-2.0",
-    )
+    for name, family in _FAMILIES.items():
+        yield DecoderSpec(
+            name=f"mmdet.{name}",
+            routing_tokens=("[DET]", "[SEG]", "[GRD]"),
+            num_queries=4,
+            factory=f"superlink_mmdet.decoder:{family}Decoder",
+            config_class=f"superlink_mmdet.config:{family}Config",
+            requires=_REQUIRES,
+            license="Apache-2.0",
+        )

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from superlink.interfaces import Geometry, InstancePrediction
 
-from .config import GroundingDinoConfig
+from .config import QueryDetectorConfig
 from .library import batched_nms
 
 __all__ = ["instances"]
@@ -21,7 +21,7 @@ def instances(
     boxes: Tensor,
     geometry: Geometry,
     phrases: tuple[str, ...],
-    config: GroundingDinoConfig,
+    config: QueryDetectorConfig,
     masks_of: Callable[[Tensor], Tensor] | None = None,
 ) -> InstancePrediction:
     """The instances of one call, best first.
@@ -42,7 +42,7 @@ def instances(
     return found if masks_of is None else replace(found, masks=masks_of(queries[kept]))
 
 
-def _kept(found: InstancePrediction, config: GroundingDinoConfig) -> Tensor:
+def _kept(found: InstancePrediction, config: QueryDetectorConfig) -> Tensor:
     """The indices of the instances to show."""
     # A box outside of a cropped stream's original has no area.
     seen = (found.bboxes[:, 2:] > found.bboxes[:, :2]).all(-1)

@@ -13,7 +13,7 @@ from torch.nn import functional
 from superlink.errors import InputError
 from superlink.interfaces import CallInput, Geometry
 
-from .config import GroundingDinoConfig
+from .config import QueryDetectorConfig
 from .library import DetDataSample, InstanceData
 from .masks import mask_targets
 
@@ -29,7 +29,7 @@ __all__ = [
 Size = tuple[int, int]
 
 
-def stream_size(size: Size, config: GroundingDinoConfig) -> Size:
+def stream_size(size: Size, config: QueryDetectorConfig) -> Size:
     """The height and width that an image of `size` (height, width) gets in the stream."""
     if not config.keep_ratio:
         return config.image_size
@@ -42,7 +42,7 @@ def stream_size(size: Size, config: GroundingDinoConfig) -> Size:
     return height, width
 
 
-def image_tensor(image: Image.Image, size: Size, config: GroundingDinoConfig) -> Tensor:
+def image_tensor(image: Image.Image, size: Size, config: QueryDetectorConfig) -> Tensor:
     """The image at `size` (height, width), normalised, as (3, H, W)."""
     resized = image.convert("RGB").resize(size[::-1], Image.Resampling.BILINEAR)
     pixels = torch.from_numpy(np.array(resized, dtype=np.float32))  # (H, W, 3)

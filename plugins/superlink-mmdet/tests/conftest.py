@@ -5,8 +5,13 @@ import torch
 from PIL import Image
 
 from superlink.interfaces import CallInput, Geometry, LinkedQueries
-from superlink_mmdet.config import GroundingDinoConfig
-from superlink_mmdet.decoder import GroundingDinoDecoder
+from superlink_mmdet.config import DeformableDetrConfig, GroundingDinoConfig
+from superlink_mmdet.decoder import DeformableDetrDecoder, GroundingDinoDecoder
+
+FAMILIES = {
+    "grounding_dino": (GroundingDinoConfig, GroundingDinoDecoder),
+    "deformable_detr": (DeformableDetrConfig, DeformableDetrDecoder),
+}
 
 TINY = {
     "embed_dims": 64,
@@ -17,7 +22,6 @@ TINY = {
     "num_levels": 3,
     "num_heads": 4,
     "feedforward_dims": 64,
-    "num_denoising_queries": 12,
     "max_routes": 8,
     "backbone": {
         "type": "ResNet",
@@ -47,25 +51,44 @@ def filled(bboxes, size):
 
 
 @pytest.fixture
-def config():
-    """Build a tiny config: `config(fusion=False)`, `config(masks=True, mask_channels=None)`."""
+def family():
+    """Which detector is built; a test for several names them: `parametrize("family", [...])`."""
+    return "grounding_dino"
 
-    def build(**changes):
+
+@pytest.fixture
+def config(family):
+    """Build a tiny config: `config(fusion=False)`, `config(masks=True, mask_channels=None)`; with
+    `noise=False`, nothing is drawn for training."""
+
+    def build(noise=True, **changes):
         settings = TINY | (MASKS if changes.get("masks") else {}) | changes
+        if family == "grounding_dino":
+            settings.setdefault("num_denoising_queries", 12 if noise else 0)
         if settings.get("mask_channels"):
             settings["backbone"] = TINY["backbone"] | {"out_indices": (0, 1, 2, 3)}
-        return GroundingDinoConfig(**settings)
+        return FAMILIES[family][0](**settings)
 
     return build
 
 
 @pytest.fixture
-def decoder(config):
-    """Build a tiny decoder in eval mode, its weights shaken: fresh ones predict the same boxes."""
+def fresh(config, family):
+    """Build a tiny decoder as it comes: `fresh(masks=True)`."""
 
     def build(**changes):
         torch.manual_seed(0)
-        made = GroundingDinoDecoder(config(**changes)).eval()
+        return FAMILIES[family][1](config(**changes))
+
+    return build
+
+
+@pytest.fixture
+def decoder(fresh):
+    """Build a tiny decoder in eval mode, its weights shaken: fresh ones predict the same boxes."""
+
+    def build(**changes):
+        made = fresh(**changes).eval()
         with torch.no_grad():
             for parameter in made.parameters():
                 parameter.add_(torch.randn_like(parameter) * 0.05)

@@ -1,11 +1,18 @@
 import pytest
 from pydantic import ValidationError
 
-from superlink_mmdet.config import GroundingDinoConfig
+from superlink_mmdet.config import (
+    DeformableDetrConfig,
+    GroundingDinoConfig,
+    QueryDetectorConfig,
+)
+
+FAMILIES = [GroundingDinoConfig, DeformableDetrConfig]
 
 
-def test_config_without_arguments_is_whole():
-    assert GroundingDinoConfig().embed_dims == 256
+@pytest.mark.parametrize("family", FAMILIES)
+def test_config_without_arguments_is_whole(family):
+    assert family().embed_dims == 256
 
 
 def test_config_survives_json():
@@ -32,9 +39,29 @@ def test_config_survives_json():
         ({"masks": True, "loss_dice": -1}, "greater than or equal to 0"),
     ],
 )
-def test_config_that_cannot_be_built_is_refused(changes, message):
+@pytest.mark.parametrize("family", FAMILIES)
+def test_config_that_cannot_be_built_is_refused(family, changes, message):
     with pytest.raises(ValidationError, match=message):
-        GroundingDinoConfig(**changes)
+        family(**changes)
+
+
+def test_neck_may_make_fewer_levels_than_it_gets_maps():
+    config = GroundingDinoConfig(num_levels=2, neck={"type": "FPN"})
+    assert len(config.in_channels) == 3
+
+
+@pytest.mark.parametrize("name", ["fusion", "text_layers", "num_denoising_queries", "box_noise"])
+def test_settings_of_one_family_are_refused_by_another(name):
+    value = getattr(GroundingDinoConfig(), name)
+    with pytest.raises(ValidationError, match="Extra inputs"):
+        DeformableDetrConfig(**{name: value})
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_settings_of_all_families_fit_each(family):
+    common = QueryDetectorConfig(embed_dims=64, masks=True, image_size=(64, 64)).model_dump()
+    made = family(**common).model_dump()
+    assert common == {name: made[name] for name in common}
 
 
 def test_config_is_frozen():

@@ -11,7 +11,6 @@ TINY = {
     "num_levels": 3,
     "num_heads": 4,
     "feedforward_dims": 32,
-    "num_denoising_queries": 12,
     "backbone": {
         "type": "ResNet",
         "depth": 18,
@@ -21,6 +20,10 @@ TINY = {
     },
     "in_channels": [16, 32, 64],
     "image_size": [64, 64],
+}
+FAMILIES = {
+    "mmdet.grounding_dino": TINY | {"num_denoising_queries": 12},
+    "mmdet.deformable_detr": TINY,
 }
 KEPT = {"keep_ratio": True, "image_size": [64, 96], "size_divisor": 32}
 SHARED = {"shared_features": True, "in_channels": [16, 24, 32]}
@@ -39,19 +42,21 @@ STREAMS = {
 
 @parametrize_with_decoder_checks(
     [
-        DecoderCase("mmdet.grounding_dino", TINY),
-        DecoderCase("mmdet.grounding_dino", TINY | FINE_MASKS),
+        DecoderCase(name, settings | masks)
+        for name, settings in FAMILIES.items()
+        for masks in ({}, FINE_MASKS)
     ]
 )
 def test_conformance(case, check):
     check(case)
 
 
+@pytest.mark.parametrize("name", FAMILIES)
 @pytest.mark.parametrize("changes", STREAMS.values(), ids=STREAMS)
-def test_conformance_of_other_streams(changes):
+def test_conformance_of_other_streams(name, changes):
     from superlink.testing import DECODER_CHECKS
     from superlink.testing.checks import run_checks
 
     checks = [check for check in DECODER_CHECKS if check.topic != "isolation"]
-    results = run_checks(checks, DecoderCase("mmdet.grounding_dino", TINY | changes))
+    results = run_checks(checks, DecoderCase(name, FAMILIES[name] | changes))
     assert [result for result in results if result.status == "failed"] == []

@@ -7,6 +7,17 @@ from superlink.errors import InputError
 
 BOXES = [[4.0, 4, 30, 40], [20.0, 10, 60, 60], [34.0, 2, 50, 20]]
 
+both_families = pytest.mark.parametrize("family", ["grounding_dino", "deformable_detr"])
+variants = pytest.mark.parametrize(
+    ("family", "changes"),
+    [
+        ("grounding_dino", {}),
+        ("grounding_dino", {"fusion": False, "text_layers": False}),
+        ("deformable_detr", {}),
+    ],
+    ids=["grounding_dino", "grounding_dino_plain", "deformable_detr"],
+)
+
 
 def losses_of(made, calls, links):
     return made.loss(links, made.collate([made.prepare(call, training=True) for call in calls]))
@@ -16,6 +27,7 @@ def total(losses):
     return sum(value for value, _ in losses.values())
 
 
+@both_families
 def test_losses_are_sums_with_the_number_of_targets(decoder, call, link):
     losses = losses_of(decoder(), [call(BOXES, [0, 1, 1])], link([2]))
     assert set(losses) == {
@@ -45,9 +57,10 @@ def test_losses_equal_those_of_mmdet_times_the_number_of_targets(decoder, call, 
         torch.testing.assert_close(value, layers[name])
 
 
+@both_families
 @pytest.mark.parametrize("training", [True, False])
 def test_batch_of_eight_equals_eight_of_one(decoder, call, link, part, training):
-    made = decoder(num_denoising_queries=0, keep_ratio=True, image_size=(64, 96)).train(training)
+    made = decoder(noise=False, keep_ratio=True, image_size=(64, 96)).train(training)
     counts = [1, 2, 3, 4, 5, 1, 2, 3]
     calls = [
         call(
@@ -68,15 +81,19 @@ def test_batch_of_eight_equals_eight_of_one(decoder, call, link, part, training)
         assert count == sum(losses[name][1] for losses in alone)
 
 
-@pytest.mark.parametrize("extras", [True, False])
-def test_gradient_reaches_states_and_every_parameter(decoder, call, link, extras):
-    made = decoder(fusion=extras, text_layers=extras).train()
+@variants
+def test_gradient_reaches_states_and_every_parameter(decoder, call, link, changes):
+    made = decoder(**changes).train()
     links = link([2, 3])
     total(losses_of(made, [call(BOXES, [0, 1, 1]), call([], [], 3)], links)).backward()
     assert (links.states.grad.abs().sum(1) > 0).all()
     assert [n for n, p in made.named_parameters() if p.requires_grad and p.grad is None] == []
+    for part in ("backbone", "neck", "encoder", "decoder", "bbox_head", "text_feat_map"):
+        gradients = [p.grad for p in getattr(made.detector, part).parameters() if p.requires_grad]
+        assert sum(one.abs().sum() for one in gradients) > 0, part
 
 
+@both_families
 def test_empty_targets_give_class_losses_only(decoder, call, link):
     made = decoder().train()
     links = link([2])
@@ -89,11 +106,12 @@ def test_empty_targets_give_class_losses_only(decoder, call, link):
     assert [n for n, p in made.named_parameters() if p.requires_grad and p.grad is None] == []
 
 
-def test_names_of_losses_do_not_depend_on_targets(decoder, call, link):
+@both_families
+def test_names_of_losses_do_not_depend_on_targets(decoder, call, link, family):
     made = decoder().train()
     full, empty = (losses_of(made, [c], link([2])) for c in (call(BOXES, [0, 1, 1]), call()))
     assert set(full) == set(empty)
-    assert "dn_loss_cls" in full
+    assert ("dn_loss_cls" in full) == (family == "grounding_dino")
 
 
 def test_denoising_draws_from_the_key_alone(decoder, call, link):
@@ -117,6 +135,7 @@ def test_denoising_leaves_the_matched_queries_alone(decoder, call, link):
         torch.testing.assert_close(noisy[name][0], value)
 
 
+@both_families
 def test_training_mode_with_shared_features_reaches_the_maps(decoder, call, link):
     made = decoder(shared_features=True).train()
     inputs = made.collate([made.prepare(call(BOXES, [0, 1, 1]), training=True)])
@@ -129,6 +148,7 @@ def test_training_mode_with_shared_features_reaches_the_maps(decoder, call, link
     assert all(one.grad.abs().sum() > 0 for one in maps)
 
 
+@both_families
 def test_loss_without_targets_is_refused(decoder, call, link):
     made = decoder()
     target_less = dataclasses.replace(call(), target=None)
@@ -137,12 +157,14 @@ def test_loss_without_targets_is_refused(decoder, call, link):
         made.loss(link([2]), inputs)
 
 
+@both_families
 def test_dummy_call_gives_a_loss(decoder, link):
     made = decoder().train()
     losses = losses_of(made, [made.dummy_call()], link([1]))
     assert total(losses).isfinite()
 
 
+@both_families
 def test_thirty_steps_on_one_picture_lower_the_loss(decoder, call, link):
     torch.manual_seed(0)
     made = decoder().train()

@@ -2,10 +2,10 @@ import dataclasses
 
 import pytest
 import torch
-from PIL import Image, ImageDraw
 
 from superlink.errors import ConfigError, InputError
-from superlink.interfaces import CallInput, Geometry
+
+both_families = pytest.mark.parametrize("family", ["grounding_dino", "deformable_detr"])
 
 
 def predict(made, calls, links):
@@ -19,6 +19,7 @@ def close(ours, theirs):
     assert (ours.masks != theirs.masks).float().mean() < 1e-3
 
 
+@both_families
 def test_masks_have_the_size_of_the_original_and_are_kept_with_their_boxes(decoder, call, link):
     made = decoder(masks=True, max_per_image=5, nms_iou=0.7)
     (found,) = predict(made, [call(size=(50, 90), num_routes=3)], link([3]))
@@ -42,6 +43,7 @@ def test_without_masks_there_are_none(decoder, call, link):
     assert found.masks is None
 
 
+@both_families
 def test_batch_of_ragged_images_gives_the_masks_of_each_alone(decoder, call, link, part):
     made = decoder(masks=True, keep_ratio=True, image_size=(64, 128))
     calls = [call(size=size, seed=i) for i, size in enumerate([(64, 128), (128, 64), (50, 60)])]
@@ -53,6 +55,7 @@ def test_batch_of_ragged_images_gives_the_masks_of_each_alone(decoder, call, lin
         assert not together.masks.all()
 
 
+@both_families
 def test_permuting_a_batch_permutes_its_masks(decoder, call, link, part):
     made = decoder(masks=True)
     calls = [call(seed=index) for index in range(3)]
@@ -64,6 +67,7 @@ def test_permuting_a_batch_permutes_its_masks(decoder, call, link, part):
         close(found, straight[index])
 
 
+@both_families
 def test_flipped_stream_gives_masks_of_the_original(decoder, call, link):
     made, plain = decoder(masks=True), call()
     flipped = dataclasses.replace(plain, geometry=plain.geometry.mirrored())
@@ -100,42 +104,3 @@ def test_backbone_without_the_finer_map_is_refused(decoder, config, call, link):
     made.detector.backbone.out_indices = (1, 2, 3)
     with pytest.raises(ConfigError, match=r"out_indices"):
         predict(made, [call()], link([2]))
-
-
-def scene():
-    """A red rectangle and a blue ellipse with their masks."""
-    image = Image.new("RGB", (64, 64), "grey")
-    shapes = [("rectangle", (6, 10, 27, 49), "red"), ("ellipse", (34, 16, 59, 43), "blue")]
-    masks = torch.zeros(2, 64, 64, dtype=torch.bool)
-    for index, (shape, box, color) in enumerate(shapes):
-        getattr(ImageDraw.Draw(image), shape)(box, fill=color)
-        single = Image.new("L", (64, 64))
-        getattr(ImageDraw.Draw(single), shape)(box, fill=1)
-        masks[index] = torch.tensor(list(single.tobytes())).view(64, 64) > 0
-    bboxes = torch.tensor([[x1, y1, x2 + 1.0, y2 + 1.0] for _, (x1, y1, x2, y2), _ in shapes])
-    target = {"bboxes": bboxes, "labels": torch.arange(2), "masks": masks}
-    phrases = ("rectangle", "ellipse")
-    geometry = Geometry.identity((64, 64))
-    return CallInput(image, geometry, target, ("[SEG]",) * 2, phrases, "scene")
-
-
-@pytest.mark.parametrize("mask_channels", [8, None])
-def test_forty_steps_on_one_picture_find_its_masks(config, link, mask_channels):
-    from superlink_mmdet.decoder import GroundingDinoDecoder
-
-    torch.manual_seed(0)
-    changes = {"masks": True, "mask_dims": 32, "num_mask_points": 128}
-    made = GroundingDinoDecoder(config(**changes, mask_channels=mask_channels)).train()
-    links, call = link([2]), scene()
-    inputs = made.collate([made.prepare(call, training=True)])
-    optimizer = torch.optim.AdamW([*made.parameters(), links.states], lr=2e-3)
-    for _ in range(40):
-        loss = sum(value for value, _ in made.loss(links, inputs).values()) / 2
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(made.parameters(), 1.0)
-        optimizer.step()
-    (found,) = made.eval().predict(links, inputs)
-    for route, truth in enumerate(call.target["masks"]):
-        best = found.masks[found.labels == route][0]
-        assert (best & truth).sum() > 0.8 * (best | truth).sum()

@@ -6,10 +6,15 @@ import pytest
 
 from superlink_mmdet.plugin import superlink_decoders
 
+SPECS = {spec.name: spec for spec in superlink_decoders()}
 
-def test_spec_names_tokens_queries_and_requirements():
-    (spec,) = superlink_decoders()
-    assert spec.name == "mmdet.grounding_dino"
+
+def test_each_family_has_a_spec():
+    assert list(SPECS) == ["mmdet.grounding_dino", "mmdet.deformable_detr"]
+
+
+@pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
+def test_spec_names_tokens_queries_and_requirements(spec):
     assert spec.routing_tokens == ("[DET]", "[SEG]", "[GRD]")
     assert spec.num_queries == 4
     names = " ".join(requirement.distribution for requirement in spec.requires)
@@ -22,9 +27,9 @@ def test_entry_point_leads_to_the_plugin():
     assert entry.load().superlink_decoders is superlink_decoders
 
 
+@pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
 @pytest.mark.parametrize("field", ["factory", "config_class"])
-def test_dotted_paths_lead_to_callables(field):
-    (spec,) = superlink_decoders()
+def test_dotted_paths_lead_to_callables(spec, field):
     module, _, name = getattr(spec, field).partition(":")
     assert callable(getattr(__import__(module, fromlist=[name]), name))
 

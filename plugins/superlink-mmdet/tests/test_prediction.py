@@ -6,6 +6,17 @@ import torch
 from superlink.errors import ConfigError, InputError
 from superlink.interfaces import DecoderInputs, LinkedQueries
 
+both_families = pytest.mark.parametrize("family", ["grounding_dino", "deformable_detr"])
+variants = pytest.mark.parametrize(
+    ("family", "changes"),
+    [
+        ("grounding_dino", {}),
+        ("grounding_dino", {"fusion": False, "text_layers": False}),
+        ("deformable_detr", {}),
+    ],
+    ids=["grounding_dino", "grounding_dino_plain", "deformable_detr"],
+)
+
 
 def predict(made, calls, links):
     return made.predict(links, made.collate([made.prepare(c, training=False) for c in calls]))
@@ -17,11 +28,13 @@ def close(ours, theirs, atol=1e-4):
     assert ours.labels.tolist() == theirs.labels.tolist()
 
 
+@both_families
 def test_building_prints_nothing(decoder, capfd):
     decoder()
     assert capfd.readouterr() == ("", "")
 
 
+@both_families
 def test_predictions_lie_in_the_original_image(decoder, call, link):
     made = decoder()
     (found,) = predict(made, [call(size=(50, 90), num_routes=3)], link([3]))
@@ -39,9 +52,9 @@ def test_prediction_twice_is_the_same(decoder, call, link):
     assert torch.equal(first.scores, second.scores)
 
 
-@pytest.mark.parametrize("extras", [True, False])
-def test_permuting_routes_permutes_labels(decoder, call, link, extras):
-    made = decoder(fusion=extras, text_layers=extras)
+@variants
+def test_permuting_routes_permutes_labels(decoder, call, link, changes):
+    made = decoder(**changes)
     links, order = link([4]), torch.tensor([2, 0, 3, 1])
     permuted = dataclasses.replace(links, states=links.states[order])
     (straight,) = predict(made, [call(num_routes=4)], links)
@@ -50,9 +63,9 @@ def test_permuting_routes_permutes_labels(decoder, call, link, extras):
     close(mixed, straight)
 
 
-@pytest.mark.parametrize("extras", [True, False])
-def test_batch_of_ragged_calls_equals_each_alone(decoder, call, link, part, extras):
-    made = decoder(fusion=extras, text_layers=extras)
+@variants
+def test_batch_of_ragged_calls_equals_each_alone(decoder, call, link, part, changes):
+    made = decoder(**changes)
     counts = [2, 5, 1]
     calls = [call(num_routes=count, seed=index) for index, count in enumerate(counts)]
     links = link(counts)
@@ -61,8 +74,9 @@ def test_batch_of_ragged_calls_equals_each_alone(decoder, call, link, part, extr
         close(together, alone)
 
 
+@both_families
 def test_batch_of_ragged_images_equals_each_alone(decoder, call, link, part):
-    made = decoder(keep_ratio=True, image_size=(64, 128), fusion=True, text_layers=True)
+    made = decoder(keep_ratio=True, image_size=(64, 128))
     calls = [call(size=size, seed=i) for i, size in enumerate([(64, 128), (128, 64), (64, 64)])]
     links = link([2, 2, 2])
     for index, together in enumerate(predict(made, calls, links)):
@@ -70,6 +84,7 @@ def test_batch_of_ragged_images_equals_each_alone(decoder, call, link, part):
         close(together, alone)
 
 
+@both_families
 @pytest.mark.parametrize("count", [1, 8])
 def test_as_many_routes_or_calls_as_queries_change_nothing(decoder, call, link, part, count):
     made = decoder(num_object_queries=8)
@@ -80,6 +95,7 @@ def test_as_many_routes_or_calls_as_queries_change_nothing(decoder, call, link, 
     close(together[3], alone)
 
 
+@both_families
 def test_flipped_stream_gives_boxes_of_the_original(decoder, call, link):
     made = decoder()
     plain = call()
@@ -90,6 +106,7 @@ def test_flipped_stream_gives_boxes_of_the_original(decoder, call, link):
     torch.testing.assert_close(found.bboxes, expected)
 
 
+@both_families
 def test_shared_features_take_the_place_of_the_backbone(decoder, call, link):
     made = decoder(shared_features=True)
     assert made.uses_image_features
@@ -111,6 +128,7 @@ def test_shared_features_that_do_not_fit_are_refused(decoder, call, link, maps):
         made.predict(link([2]), inputs)
 
 
+@both_families
 def test_autocast_does_not_lower_the_precision(decoder, call, link):
     made = decoder()
     links = link([2])
