@@ -178,6 +178,10 @@ class GroundingDinoConfig(QueryDetectorConfig):
     """Whether encoder layers let image and routes attend to each other."""
     text_layers: bool = True
     """Whether encoder layers let the routes of a call attend to each other."""
+    placed_queries: bool = False
+    """Whether object queries keep the place that they stand at in what is compared with routes, so
+    that `the left one` can be told by it. Grounding DINO as published lets attention alone see
+    places."""
 
     num_denoising_queries: int = Field(100, ge=0)
     """About how many noised pairs of the targets, one positive and one negative copy each, are

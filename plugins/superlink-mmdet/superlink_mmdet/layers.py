@@ -91,7 +91,15 @@ class LinkDecoder(GroundingDinoTransformerDecoder):
 
     Unlike the base class it serves any width, and where a query stands in its image does not depend
     on the padding of the batch.
+
+    Args:
+        placed_queries: Whether each layer leaves the place of a query in its content.
+        **config: What the base class wants.
     """
+
+    def __init__(self, *, placed_queries: bool = False, **config: Any) -> None:
+        super().__init__(**config)
+        self.placed_queries = placed_queries
 
     def _init_layers(self) -> None:
         super()._init_layers()
@@ -123,12 +131,15 @@ class LinkDecoder(GroundingDinoTransformerDecoder):
         ratios = valid_ratios.repeat(1, 1, 2)[:, None]  # (B, 1, levels, 4)
         for layer, regress in zip(self.layers, reg_branches, strict=False):
             position = coordinate_to_encoding(reference_points, num_feats=self.embed_dims // 2)
+            place = self.ref_point_head(position)
             query = layer(
                 query,
-                query_pos=self.ref_point_head(position),
+                query_pos=place,
                 reference_points=reference_points[:, :, None] * ratios,
                 **inputs,
             )
+            if self.placed_queries:
+                query = query + place
             refined = (regress(query) + inverse_sigmoid(reference_points, eps=1e-3)).sigmoid()
             states.append(self.norm(query))
             references.append(refined)

@@ -59,6 +59,7 @@ def grounding_dino_settings(config: GroundingDinoConfig, head: type[nn.Module]) 
         "fusion_layer_cfg": _fusion(config) if config.fusion else None,
     }
     settings["decoder"]["layer_cfg"]["cross_attn_text_cfg"] = _attention(config)
+    settings["decoder"]["placed_queries"] = config.placed_queries
     settings["positional_encoding"] |= {"offset": 0.0, "temperature": 20}
     # Its generator of noise gives way to one that knows routes.
     return settings | {"language_model": None, "dn_cfg": {"group_cfg": {"num_dn_queries": 1}}}
