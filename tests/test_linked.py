@@ -151,6 +151,35 @@ def test_batch_of_mixed_rows_gives_the_losses_of_its_rows(model):
     assert together.links["toy.spot"].calls.tolist() == [0, 1]
 
 
+def test_a_batch_in_which_only_the_second_row_has_a_route_works(model):
+    rows = [sample("no dog here", targets=()), sample()]
+    gradients = []
+    for batch in (rows, rows[1:]):
+        model.zero_grad()
+        total, count = model(**model.processor(batch)).losses["toy.box/l1"]
+        (total / count).backward()
+        gradients.append(model.queries.banks["toy-box"].grad.clone())
+    assert gradients[1].abs().sum() > 0
+    assert torch.allclose(*gradients, atol=1e-5)
+    answers = [Sample(row.messages, row.images) for row in rows]
+    replies = model.answer(answers, "forced")
+    assert [len(reply.predictions) for reply in replies] == [0, 1]
+
+
+@pytest.mark.parametrize("part", ["lm", "toy.box/l1"])
+def test_every_loss_trains_the_image_encoder_of_the_llm_where_it_is_not_frozen(model, part):
+    vision = [(n, p) for n, p in model.backbone.named_parameters() if "vis" in n]
+    kept = [parameter.requires_grad for _, parameter in vision]
+    try:
+        for _, parameter in vision:
+            parameter.requires_grad_()
+        model(**model.processor([sample()])).losses[part][0].backward()
+        assert any(p.grad is not None and p.grad.abs().sum() > 0 for _, p in vision)
+    finally:
+        for (_, parameter), before in zip(vision, kept, strict=True):
+            parameter.requires_grad_(before)
+
+
 def test_loss_weights_scale_the_sum(models):
     model = models["llava"]
     batch = model.processor([sample()])

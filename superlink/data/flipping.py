@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -12,26 +13,48 @@ from PIL import ImageOps
 
 from .schema import AnnotatedImage, AnnotatedObject, CountedImage, Mask, ReferringImage
 
-__all__ = ["mirror_words", "mirrored", "sometimes_mirrored"]
+__all__ = ["is_mirrorable", "mirror_words", "mirrored", "sometimes_mirrored"]
 
 Record = TypeVar("Record", AnnotatedImage, ReferringImage, CountedImage)
 
-_SIDES = {"left": "right", "right": "left"}
-# A word that begins with a side, as leftmost and right-hand do; `bright` and `leftover` do not.
-_WORD = re.compile(r"\b(left|right)(?=(most|-hand|-most|ward|wards)?\b)", re.IGNORECASE)
+_OTHER_SIDE = {"left": "right", "right": "left"}
+_CASES = (str.lower, str.upper, str.capitalize)
+_SIDES = {case(one): case(two) for one, two in _OTHER_SIDE.items() for case in _CASES}
+# A word that is a side or begins with one, as leftmost and right-hand do; `bright` and `leftover`
+# do not. An underscore parts words, too: `top_left`.
+_WORD = re.compile(
+    rf"(?<![^\W_])({'|'.join(_SIDES)})(?=(?i:most|wards?|hand|handed|sides?)?(?![^\W_]))"
+)
+# Words that hold a side and mean none.
+_HARMLESS = re.compile(
+    r"\b(?:(?:a|al|b|birth|copy|f|forth|out|up|\w*w)right\w*|right(?:ful|eous)\w*|rightly"
+    r"|leftovers?|cleft\w*)\b",
+    re.IGNORECASE,
+)
+# Words that change with the sides, or may be no side, in ways that are not sure enough to exchange
+# them: `rt`, `the right way up`, `right behind the car`, `what she left behind`.
+_UNSURE = re.compile(
+    r"\b(?:[lr]|lt|rt|lft|rgt|[lr]h|[lr]hs|(?:counter|anti)?-?clockwise|o'clock"
+    r"|all[ -]right|right[ -](?:side[ -]up|way|angled?|angles|here|there|now|where|above|across"
+    r"|after|against|at|away|before|behind|below|beneath|beside|between|beyond|by|down|in[ -]front"
+    r"|in the middle|inside|next|off|on|out|outside|over|through|under|underneath|up)"
+    r"|left[ -](?:a|alone|an|behind|her|his|its|open|out|over|the|their))\b",
+    re.IGNORECASE,
+)
+_SIDE = re.compile("left|right", re.IGNORECASE)
 
 
 def sometimes_mirrored(record: Record, rng: random.Random, share: float) -> Record:
     """The record, or its mirror image in a `share` of the draws.
 
-    A record with keypoints stays as it is: which of them trade places when left becomes right is
-    not known here.
+    A record stays as it is where what changes with the sides is not known for sure: with keypoints,
+    some of which trade places, and with words that are not `is_mirrorable`.
     """
     if not share or rng.random() >= share:
         return record
     if any(item.keypoints is not None for item in record.objects):
         return record
-    return mirrored(record)
+    return mirrored(record) if is_mirrorable("\n".join(_texts(record))) else record
 
 
 def mirrored(record: Record) -> Record:
@@ -44,16 +67,41 @@ def mirrored(record: Record) -> Record:
     if isinstance(record, AnnotatedImage):
         changes["ignored"] = _mirrored_objects(record.ignored, image.width)
         changes["caption"] = mirror_words(record.caption)
+        changes["categories"] = tuple(map(mirror_words, record.categories))
+        changes["synonyms"] = {
+            mirror_words(name): tuple(map(mirror_words, words))
+            for name, words in record.synonyms.items()
+        }
     if isinstance(record, ReferringImage):
         changes["expression"] = mirror_words(record.expression)
-    if not isinstance(record, CountedImage):
+    if isinstance(record, CountedImage):
+        changes["name"] = mirror_words(record.name)
+    else:
         changes["void"] = _mirrored_mask(record.void)
     return replace(record, **changes)
 
 
 def mirror_words(text: str) -> str:
     """`text` with left and right exchanged as whole words, in the letters' own case."""
-    return _WORD.sub(lambda found: _like(found[1], _SIDES[found[1].lower()]), text)
+    return _WORD.sub(lambda found: _SIDES[found[0]], text)
+
+
+def is_mirrorable(text: str) -> bool:
+    """Whether all that an English text says of left and right is what `mirror_words` exchanges.
+
+    It is not where a side is abbreviated, part of a longer word (`topleft`) or perhaps no side
+    (`right behind`, `all right`). `bright` and the like are harmless.
+    """
+    return not (_UNSURE.search(text) or _SIDE.search(_HARMLESS.sub("", _WORD.sub("", text))))
+
+
+def _texts(record: AnnotatedImage | ReferringImage | CountedImage) -> Iterator[str]:
+    """All words of a record that a conversation may use."""
+    if isinstance(record, AnnotatedImage):
+        yield from (record.caption, *record.categories, *(item.name for item in record.ignored))
+        yield from (word for words in record.synonyms.values() for word in words)
+    else:
+        yield record.expression if isinstance(record, ReferringImage) else record.name
 
 
 def _mirrored_objects(
@@ -70,6 +118,7 @@ def _mirrored_object(item: AnnotatedObject, width: int) -> AnnotatedObject:
     }
     return replace(
         item,
+        name=mirror_words(item.name),
         bbox=(width - x2, y1, width - x1, y2),
         mask=_mirrored_mask(item.mask),
         attributes=words,
@@ -78,9 +127,3 @@ def _mirrored_object(item: AnnotatedObject, width: int) -> AnnotatedObject:
 
 def _mirrored_mask(mask: Mask | None) -> Mask | None:
     return None if mask is None else np.ascontiguousarray(mask[:, ::-1])
-
-
-def _like(model: str, word: str) -> str:
-    if model.isupper():
-        return word.upper()
-    return word.capitalize() if model[0].isupper() else word

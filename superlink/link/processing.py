@@ -81,13 +81,12 @@ class Processor:
         Without `run_decoders` nothing is prepared for them: the language model and the links are
         trained alone, and calls need neither image nor target.
         """
+        self._check_answers(samples)
         encoded = self.encode(samples)
         lengths = encoded.inputs["attention_mask"].sum(1).tolist()
         if self.max_length is not None and max(lengths) > self.max_length:
             return self._without_long(samples, lengths, self.max_length, run_decoders)
         self.check_length(samples, encoded)
-        for message in (m for s in samples for m in s.messages if m.role == "assistant"):
-            self.vocabulary.check_bound(written_tokens(message.text))
         calls = self.vocabulary.group(encoded.routes, [s.messages for s in samples])
         return Batch(
             inputs=encoded.inputs,
@@ -113,6 +112,17 @@ class Processor:
         batch = self(kept, run_decoders=run_decoders)
         batch["dropped"] = long
         return batch
+
+    def _check_answers(self, samples: Sequence[Sample]) -> None:
+        for sample, message in ((s, m) for s in samples for m in s.messages):
+            if message.role != "assistant":
+                continue
+            self.vocabulary.check_bound(written_tokens(message.text))
+            if special := self.vocabulary.special_in_phrases(message.text):
+                raise InputError(
+                    "A phrase, as the name of a class, cannot hold a special token of the LLM. "
+                    f"Received: {special!r}, key={sample.key!r}. Write it in words."
+                )
 
     def encode(
         self,

@@ -82,7 +82,8 @@ class RoutingVocabulary:
         self.tokens = (*self.controls, *(slot for bank in self.slots.values() for slot in bank))
         self.ids: dict[str, int] = {}
         specials = {token for token in special_tokens if len(token) > 1}
-        self._typed = Escaper({*specials, *self.tokens, "<region>"})
+        # Tokens of other models as well: data that serves several escapes them all.
+        self._typed = Escaper({*specials, *self.tokens, *STANDARD_TOKENS, "<region>"})
         self._linked = Escaper(self.tokens)
         self._slots = Escaper(token for token in self.tokens if token not in self.controls)
         self._controls = _any_of(self.controls)
@@ -98,6 +99,11 @@ class RoutingVocabulary:
                 f"are {', '.join(self.bindings)}: use one of them, or give the model a decoder "
                 "that declares the other; `superlink plugins` lists them."
             )
+
+    def special_in_phrases(self, text: str) -> str:
+        """The first special token of the backbone that stands in a phrase of `text`; or nothing."""
+        phrases = re.findall(f"{PHRASE_MARKS[0]}(.*?){PHRASE_MARKS[1]}", text, re.DOTALL)
+        return next((s for phrase in phrases for s in sorted(self._hidden) if s in phrase), "")
 
     @property
     def widest(self) -> int:

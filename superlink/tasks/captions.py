@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import random
-from functools import cache
 from typing import Any
 
 from ..data.schema import CaptionedImage
 from ..interfaces import IMAGE, Message, Sample
-from ..link.escaping import Escaper
-from ..link.routing import PHRASE_MARKS, STANDARD_TOKENS
-from .phrasing import check_token, choose_template
+from .phrasing import check_token, choose_template, escape_controls
 from .targets import object_target
 
 __all__ = ["caption_conversation", "caption_target"]
@@ -78,11 +75,5 @@ def caption_target(
 
 def _marked(record: CaptionedImage, token: str) -> str:
     """The caption with `token` behind each phrase that names objects."""
-    escape = _escaper(token).escape
-    parts = ((escape(text), objects) for text, objects in record.parts)
+    parts = ((escape_controls(text, token), objects) for text, objects in record.parts)
     return "".join(f"<p>{text}</p>{token}" if objects else text for text, objects in parts)
-
-
-@cache
-def _escaper(token: str) -> Escaper:
-    return Escaper((*PHRASE_MARKS, *STANDARD_TOKENS, token))

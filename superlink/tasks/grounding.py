@@ -10,7 +10,7 @@ import torch
 from ..data.flipping import sometimes_mirrored
 from ..data.schema import ReferringImage
 from ..interfaces import IMAGE, Message, Sample
-from .phrasing import check_token, choose_template
+from .phrasing import check_token, choose_template, escape_controls
 from .targets import object_target
 
 __all__ = ["grounding_conversation", "grounding_target"]
@@ -60,14 +60,13 @@ def grounding_conversation(
     answer = choose_template(_TASK, purpose, rng, varied=varied_answer)
     phrase = _worded(record.expression) if restate else ""
     asked = record.expression.strip() if asks else _worded(record.expression)
+    route = f"<p>{escape_controls(phrase, token)}</p>{token}" if phrase else token
     image = record.open()
     size = (image.height, image.width)
     return Sample(
         messages=(
             Message("user", (IMAGE, question.format(expression=asked))),
-            Message(
-                "assistant", answer.format(route=f"<p>{phrase}</p>{token}" if phrase else token)
-            ),
+            Message("assistant", answer.format(route=route)),
         ),
         images=(image,),
         targets=(grounding_target(record, size, phrase, masks=masks),) if record.objects else (),

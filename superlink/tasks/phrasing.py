@@ -12,6 +12,8 @@ from typing import Literal
 
 from ..data.schema import AnnotatedImage
 from ..errors import ConfigError, InputError
+from ..link.escaping import Escaper
+from ..link.routing import PHRASE_MARKS, STANDARD_TOKENS
 
 __all__ = [
     "AbsentClasses",
@@ -20,6 +22,7 @@ __all__ = [
     "choose_template",
     "class_answer",
     "class_question",
+    "escape_controls",
     "load_templates",
 ]
 
@@ -99,9 +102,22 @@ def class_question(task: str, names: Sequence[str], rng: random.Random, *, varie
 def class_answer(
     task: str, names: Sequence[str], token: str, rng: random.Random, *, varied: bool
 ) -> str:
-    """The answer that puts `token` behind each name."""
-    routes = ", ".join(f"<p>{name}</p>{token}" for name in names)
+    """The answer that puts `token` behind each name; see `escape_controls`."""
+    routes = ", ".join(f"<p>{escape_controls(name, token)}</p>{token}" for name in names)
     return choose_template(task, "answer", rng, varied=varied).format(routes=routes)
+
+
+def escape_controls(text: str, token: str) -> str:
+    """`text` of an answer in which nothing but `token` behind it calls a decoder.
+
+    What looks like a phrase mark or a routing token in it, as in a class `[DET]`, reads as before.
+    """
+    return _escaper(token).escape(text)
+
+
+@cache
+def _escaper(token: str) -> Escaper:
+    return Escaper((*PHRASE_MARKS, *STANDARD_TOKENS, token))
 
 
 def _present_and_absent(record: AnnotatedImage, num_absent: int, rng: random.Random) -> list[str]:

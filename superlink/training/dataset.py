@@ -53,8 +53,12 @@ class StageDataset(Dataset[Sample]):
         if not 0 <= index < self.num_samples:
             raise IndexError(index)
         epoch, position = divmod(index, len(self.records))
-        record = self.records[self._order(epoch)[position]]
-        sample = self.conversation(record, random.Random(f"{self.seed}-{index}"), True)
+        number = self._order(epoch)[position]
+        try:
+            record = self.records[number]
+            sample = self.conversation(record, random.Random(f"{self.seed}-{index}"), True)
+        except InputError as error:
+            raise InputError(f"Record {number} cannot be used. {error}") from error
         # Decoders draw from the key: anew each time that a record comes, the same in every layout.
         return replace(sample, key=f"{sample.key}#{self.seed}-{index}")
 

@@ -11,8 +11,13 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from superlink.data import AnnotatedImage, AnnotatedObject, CountedImage, ReferringImage
-from superlink.data.flipping import mirror_words, mirrored, sometimes_mirrored
-from superlink.data.scenes import read_scene_expressions
+from superlink.data.flipping import is_mirrorable, mirror_words, mirrored, sometimes_mirrored
+from superlink.data.scenes import read_described_scenes, read_scene_expressions
+from superlink.data.scenes.describing import read_scene_phrases
+from superlink.tasks.counting import counting_conversation
+from superlink.tasks.detection import detection_conversation
+from superlink.tasks.grounding import grounding_conversation
+from superlink.testing.models import toy_model
 
 
 @pytest.mark.parametrize(
@@ -23,16 +28,66 @@ from superlink.data.scenes import read_scene_expressions
         ("the leftmost dog, not the rightmost", "the rightmost dog, not the leftmost"),
         ("LEFT", "RIGHT"),
         ("the right-hand door", "the left-hand door"),
+        ("the left-most cup", "the right-most cup"),
+        ("lefthand side, rightside", "righthand side, leftside"),
+        ("top_left, top-right", "top_right, top-left"),
+        ("left-handed, from left to right", "right-handed, from right to left"),
+        ("the left's arm", "the right's arm"),
         ("leftover rice, alright", "leftover rice, alright"),
         ("upright", "upright"),
+        ("a bright copyright, outright cleft", "a bright copyright, outright cleft"),
     ],
 )
 def test_words_are_exchanged_whole(text, expected):
     assert mirror_words(text) == expected
+    assert is_mirrorable(text)
 
 
-@given(st.text(alphabet="leftrigh mos-", max_size=30))
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("rt guy", "lft zebra", "L", "the man in the far r", "lefty", "topleft", "bottomright"),
+        *("lEft", "left2", "all right", "right behind the car", "the cup right next to it"),
+        *(
+            "the train that left the station",
+            "what the man left behind",
+            "right side up",
+            "a right angle",
+        ),
+        *("turned clockwise", "the 3 o'clock seat", "the rights"),
+    ],
+)
+def test_record_whose_sides_are_not_sure_is_left_alone(text):
+    assert not is_mirrorable(text)
+    image, item = Image.new("RGB", (4, 4)), AnnotatedObject(text, (0, 0, 2, 2))
+    for record in (
+        ReferringImage(image, text, (item,), "k"),
+        CountedImage(image, text, 1, "k", (item,)),
+        AnnotatedImage(image, (item,), (text,), "k"),
+        AnnotatedImage(image, (), ("cat",), "k", text),
+        AnnotatedImage(image, (), ("cat",), "k", ignored=(item,)),
+        AnnotatedImage(image, (), ("cat",), "k", synonyms={"cat": (text,)}),
+    ):
+        assert sometimes_mirrored(record, random.Random(0), 1.0) is record
+
+
+def test_words_of_the_built_in_scenes_are_sure():
+    for text in read_scene_phrases()[0]:
+        assert is_mirrorable(text)
+
+
+WORDS = st.sampled_from(["left", "Right", "LEFT", "rightmost", "bright", "lEft", "hand", "most"])
+SPACES = st.sampled_from([" ", "-", "_", "", "'s ", "/", "\n"])
+
+
+@given(st.one_of(st.text(alphabet="leftrighEFT mos-_", max_size=30), st.text(max_size=20)))
 def test_words_exchanged_twice_are_as_before(text):
+    assert mirror_words(mirror_words(text)) == text
+
+
+@given(st.lists(st.tuples(WORDS, SPACES), max_size=8))
+def test_words_in_any_company_exchanged_twice_are_as_before(parts):
+    text = "".join(word + space for word, space in parts)
     assert mirror_words(mirror_words(text)) == text
 
 
@@ -43,7 +98,11 @@ def _record(kind):
     item = AnnotatedObject("cat", (0, 1, 2, 3), mask, attributes={"position": "top left", "n": 2})
     image, void = Image.fromarray(pixels), ~mask
     if kind == "annotated":
-        return AnnotatedImage(image, (item,), ("cat",), "k", "a cat on the left", void=void)
+        crowd = AnnotatedObject("dog", (0, 0, 1, 4), np.eye(4, 6, dtype=np.bool_))
+        said = "a cat on the left"
+        return AnnotatedImage(
+            image, (item,), ("cat", "dog"), "k", said, ignored=(crowd,), void=void
+        )
     if kind == "referring":
         return ReferringImage(image, "the left cat", (item,), "k", void=void)
     return CountedImage(image, "cat", 1, "k", (item,))
@@ -63,9 +122,92 @@ def test_all_parts_of_a_record_go_together(kind):
         assert (turned.void == ~item.mask).all()
         said = turned.caption if kind == "annotated" else turned.expression
         assert "right" in said and "left" not in said
-    again = mirrored(turned)
-    assert (np.asarray(again.open()) == before).all()
-    assert again.objects[0].bbox == old.bbox
+    if kind == "annotated":
+        assert turned.ignored[0].bbox == (5, 0, 6, 4)
+        assert (turned.ignored[0].mask == record.ignored[0].mask[:, ::-1]).all()
+
+
+@pytest.mark.parametrize("kind", ["annotated", "referring", "counted"])
+def test_record_mirrored_twice_is_as_before(kind):
+    record = _record(kind)
+    again = mirrored(mirrored(record))
+    assert (np.asarray(again.open()) == np.asarray(record.open())).all()
+    for name in {"objects", "ignored"} & vars(record).keys():
+        for one, other in zip(getattr(record, name), getattr(again, name), strict=True):
+            assert (one.name, one.bbox, one.attributes) == (
+                other.name,
+                other.bbox,
+                other.attributes,
+            )
+            assert (one.mask == other.mask).all()
+    for name in {"expression", "caption", "categories", "synonyms", "name"} & vars(record).keys():
+        assert getattr(record, name) == getattr(again, name)
+    assert kind == "counted" or (again.void == record.void).all()
+
+
+def test_classes_that_name_a_side_change_with_it():
+    image, item = Image.new("RGB", (8, 4)), AnnotatedObject("left shoe", (0, 0, 2, 2))
+    words = {"left shoe": ("shoe on the left",)}
+    names = ("left shoe", "right hat")
+    turned = mirrored(AnnotatedImage(image, (item,), names, "k", ignored=(item,), synonyms=words))
+    assert turned.categories == ("right shoe", "left hat")
+    assert turned.objects[0].name == turned.ignored[0].name == "right shoe"
+    assert turned.synonyms == {"right shoe": ("shoe on the right",)}
+    counted = mirrored(CountedImage(image, "left shoe", 1, "k", (item,)))
+    assert counted.name == counted.objects[0].name == "right shoe"
+
+
+def test_descriptions_stay_true_of_mirrored_scenes():
+    sides = {"left": 0, "right": 0}
+    for record in read_described_scenes(num_scenes=20, size=64):
+        turned = mirrored(record)
+        for old, new in zip(record.objects, turned.objects, strict=True):
+            assert new.name == mirror_words(old.name) and new.name in turned.categories
+            for side in sides:
+                if new.name.startswith(f"the {side} "):
+                    assert old.name.startswith(f"the {({*sides} - {side}).pop()} ")
+                    sides[side] += 1
+    assert all(sides.values())
+
+
+def _conversation(kind, record, **options):
+    talk = {
+        "annotated": detection_conversation,
+        "referring": grounding_conversation,
+        "counted": counting_conversation,
+    }[kind]
+    return talk(record, random.Random(0), True, variety=0, answer_variety=0, **options)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return toy_model()
+
+
+@pytest.mark.parametrize("kind", ["annotated", "referring", "counted"])
+def test_left_in_the_words_and_in_both_images_flip_together(model, kind):
+    record = _record(kind)
+    options = {"token": "[BOX]"} | ({"restate": True} if kind == "referring" else {})
+    streams = []
+    for flip in (0.0, 1.0):
+        sample = _conversation(kind, record, flip=flip, **options)
+        batch = model.processor([sample])
+        streams.append((sample, batch["inputs"]["pixel_values"], batch["decoder_inputs"]))
+    (plain, llm, decoder), (turned, turned_llm, turned_decoder) = streams
+    assert (np.asarray(turned.images[0]) == np.asarray(plain.images[0])[:, ::-1]).all()
+    assert np.allclose(turned_llm.numpy(), llm.flip(-1).numpy(), atol=0.02)
+    decoder, turned_decoder = decoder["toy.box"], turned_decoder["toy.box"]
+    pixels, turned_pixels = decoder["pixels"], turned_decoder["pixels"]
+    assert np.allclose(turned_pixels.numpy(), pixels.flip(-1).numpy(), atol=0.02)
+    x1, y1, x2, y2 = decoder["bboxes"][0][0].tolist()
+    assert turned_decoder["bboxes"][0][0].tolist() == pytest.approx([32 - x2, y1, 32 - x1, y2])
+    assert (turned.targets[0]["masks"] == plain.targets[0]["masks"].flip(-1)).all()
+    if kind == "annotated":
+        assert (turned.targets[0]["void"] == plain.targets[0]["void"].flip(-1)).all()
+    if kind == "referring":
+        for before, after in zip(plain.messages, turned.messages, strict=True):
+            assert "left" in before.text and "right" not in before.text
+            assert after.text == before.text.replace("left", "right")
 
 
 def test_expressions_stay_true_of_mirrored_scenes():

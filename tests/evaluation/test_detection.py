@@ -115,6 +115,18 @@ def test_phrases_are_compared_without_case_and_spaces():
     assert metrics["box_AP"] == pytest.approx(1.0)
 
 
+def test_classes_that_differ_by_case_alone_are_two():
+    names = ("Apple", "apple")
+    sample = _sample(names=names, synonyms={"apple": ("fruit",)})
+    assert _metrics((sample, _reply(phrases=names)))["box_AP50"] == pytest.approx(1.0)
+    swapped = _metrics((sample, _reply(phrases=names[::-1])))
+    assert swapped["box_AP50"] == 0.0 and swapped["routing_recall"] == 1.0
+    assert _metrics((sample, _reply(phrases=("Apple", "fruit"))))["box_AP50"] == pytest.approx(1.0)
+    # Neither of them is guessed.
+    vague = _rows((sample, _reply(phrases=("Apple", "the apple"))))[0]
+    assert vague["phrases"][1] == ["the apple", None, "unknown"]
+
+
 def test_a_list_in_another_order_is_not_exact():
     metrics = _metrics((_sample(), _reply(labels=(1, 0), phrases=("dog", "cat", "owl"))))
     assert metrics["list_exact"] == 0.0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -11,8 +13,9 @@ from superlink.backbones.transformers import TransformersBackbone
 from superlink.build import attach
 from superlink.interfaces import IMAGE, Message, Sample
 from superlink.link import GenerationOptions, generate, generation
+from superlink.testing import TOY_BOX
 from superlink.testing.backbones import Script, tiny_backbone
-from superlink.testing.models import toy_model, toy_registry
+from superlink.testing.models import TOY_SPOT, toy_model, toy_registry
 
 ARCHITECTURES = ["llava", "qwen2_5_vl"]
 WRITTEN = [
@@ -93,6 +96,44 @@ def test_states_of_a_batch_equal_those_of_its_rows_alone(models, architecture):
 def test_states_of_left_and_right_padded_batches_are_equal(models, architecture):
     model = models[architecture]
     assert difference(read(model, [0, 1, 2], "left"), read(model, [0, 1, 2], "right")) <= 1e-4
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_states_behind_several_routes_of_earlier_turns_equal_a_whole_forward(models, architecture):
+    model = models[architecture]
+    (asked,) = question(2).messages
+    again = "<p>dog</p>[BOX] <p>cat</p>[SPOT] <p>car</p>[BOX]"
+    turns = [asked]
+    for answer in (WRITTEN[2], WRITTEN[1]):
+        turns += [Message("assistant", answer), Message("user", "and now")]
+    whole = Sample((*turns, Message("assistant", again)), (photo(2),))
+    encoded = model.processor.encode(
+        [Sample(tuple(turns), (photo(2),)), question(0)],
+        padding_side="left",
+        add_generation_prompt=True,
+    )
+    with Script(model.backbone, [again, WRITTEN[1]]):
+        rows = generate(model.backbone, encoded.inputs, model.vocabulary, GenerationOptions(40))
+    read = model.processor.encode([whole])
+    with torch.no_grad():
+        hidden = model.backbone(read.inputs).last_hidden_state[0]
+    ids, states = read.inputs["input_ids"][0].tolist(), []
+    assert [route.turn for route in read.routes] == [1] * 3 + [3] + [5] * 3
+    for route in read.routes:
+        slots = model.vocabulary.slot_ids(model.vocabulary.bindings[route.token])
+        first = route.position + 1
+        assert ids[first : first + len(slots)] == slots  # whole, and right behind its own token
+        states.append(hidden[first : first + len(slots)])
+    assert difference([rows[0].states], [states[4:]]) <= 1e-4
+
+
+@pytest.mark.parametrize("num_queries", [1, 16, 64])
+def test_a_token_may_have_any_number_of_queries(num_queries):
+    model = toy_model(specs=(replace(TOY_BOX, num_queries=num_queries), TOY_SPOT))
+    assert len(model.vocabulary.slots["toy.box"]) == num_queries
+    rows = write(model, [1, 2])
+    assert [[len(s) for s in row.states] for row in rows] == [[num_queries], [3, 3, num_queries]]
+    assert difference([row.states for row in rows], read(model, [1, 2])) <= 1e-4
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)

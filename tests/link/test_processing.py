@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import random
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -10,11 +12,13 @@ import pytest
 import torch
 from PIL import Image
 
+from superlink.data import AnnotatedImage, AnnotatedObject
 from superlink.errors import InputError
 from superlink.interfaces import IMAGE, Geometry, Message, Sample
 from superlink.link import Processor
 from superlink.link.answers import Conversation, answer_spans
 from superlink.link.processing import IGNORE
+from superlink.tasks.detection import detection_conversation
 from superlink.testing.models import toy_model
 
 ARCHITECTURES = ["llava", "qwen2_5_vl"]
@@ -216,6 +220,28 @@ def test_call_without_an_image_is_refused_in_training(models):
     messages = (Message("user", "find a dog"), Message("assistant", "[BOX]"))
     with pytest.raises(InputError, match=r"\[BOX\] needs an image, and no message up to turn 1"):
         models["llava"].processor([Sample(messages, targets=(TARGET,))])
+
+
+@pytest.mark.parametrize("special", ["image", "end"])
+def test_phrase_that_holds_a_special_token_is_refused(model, special):
+    token = {"image": model.backbone.processor.image_token, "end": "<|end|>"}[special]
+    with pytest.raises(InputError, match=rf"special token.*{re.escape(repr(token))}, key='a'"):
+        model.processor([sample("<p>cat</p>[BOX]"), sample(f"<p>a\n{token}</p>[BOX]")])
+
+
+def test_more_classes_than_the_backbone_can_read_are_refused_with_their_sample(models):
+    model = models["llava"]
+    item = AnnotatedObject("class 7", (1, 1, 9, 9))
+    names = tuple(f"class {number}" for number in range(5000))
+    record = AnnotatedImage(photo(), (item,), names, "many.png")
+    asked = detection_conversation(
+        record, random.Random(0), False, absent_classes="all", token="[BOX]"
+    )
+    reads = r"reads 1024 tokens at most.*key='many.png'. Ask less in one question"
+    with pytest.raises(InputError, match=reads):
+        model.processor([asked])
+    with pytest.raises(InputError, match=reads):
+        model.answer([asked], "forced")
 
 
 @pytest.mark.parametrize("messages", [(), (Message("assistant", "hello"),)])

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import math
 import pickle
 import random
+import re
+from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
+from torch.utils.data import DataLoader
 
+from superlink.data import AnnotatedImage, AnnotatedObject
+from superlink.data.records import Records
 from superlink.errors import ConfigError, InputError, PluginError
 from superlink.interfaces import Message, Sample
 from superlink.registry import default_registry
+from superlink.tasks.detection import detection_conversation
+from superlink.testing.models import toy_model
 from superlink.training import DataChoice, StageDataset
 from superlink.training.dataset import open_data
 
@@ -66,6 +77,58 @@ def test_samples_go_to_spawned_workers():
     first = [sample.messages[0].text for sample in data]
     again = pickle.loads(pickle.dumps(data))
     assert [again[i].messages[0].text for i in range(20)] == first
+
+
+def annotated(
+    name="dog", bbox=(1.0, 1.0, 9.0, 9.0), size=None, image=None, key="photo 7", **fields
+):
+    image = image or Image.new("RGB", (40, 30))
+    item = AnnotatedObject(name, bbox, **fields)
+    return AnnotatedImage(image, (item,), (name, "cat"), key, size=size)
+
+
+BROKEN = [
+    ({"bbox": (1.0, math.nan, 9.0, 9.0)}, r"Record 0 .*all finite.*nan.*'dog'"),
+    ({"bbox": (5.0, 1.0, 5.0, 9.0)}, r"Record 1 .*x1 < x2.*5\.0.*'dog'"),
+    ({"bbox": (5.0, 1.0, 99.0, 9.0)}, r"Record 2 .*inside of the image.*photo 7"),
+    ({"name": " "}, r"Record 3 .*needs a name"),
+    ({"name": "a <|end|>"}, r"cannot hold a special token.*key='photo 7#"),
+    ({"size": (30, 40)}, r"Record 5 .*of an image of 30 x 40.*40 x 30 in record 'photo 7'"),
+    ({"image": Path("no such file.png")}, r"Record 6 .*no such file\.png"),
+    ({"mask": np.ones((30, 30), np.bool_)}, r"Record 7 .*Masks must have.*'dog' in .*photo 7"),
+    ({"key": "no target"}, r"one target for each call.*key='no target#"),
+    ({}, ""),
+]
+
+
+class Careless(Records):
+    """A reader that finds out what is wrong with a record when it makes it."""
+
+    def __len__(self):
+        return len(BROKEN)
+
+    def record(self, index):
+        return annotated(**BROKEN[index][0])
+
+
+def forgetful(record, rng, training):
+    """A conversation that loses the targets of some of its records."""
+    sample = detection_conversation(record, rng, training, token="[BOX]")
+    return replace(sample, targets=()) if record.key == "no target" else sample
+
+
+def test_what_is_broken_arrives_as_a_typed_error_from_a_worker():
+    data = StageDataset(Careless(), forgetful, len(BROKEN), 0)
+    loader = DataLoader(data, batch_size=1, num_workers=1, collate_fn=toy_model().processor)
+    batches, errors, whole = iter(loader), [], 0
+    for _ in BROKEN:
+        try:
+            whole += len(next(batches)["calls"])
+        except InputError as error:
+            errors.append(str(error))
+    assert whole == 1 and len(errors) == len(BROKEN) - 1
+    for _, message in BROKEN[:-1]:
+        assert sum(bool(re.search(message, error, re.DOTALL)) for error in errors) == 1, message
 
 
 def test_index_outside_of_the_stage():

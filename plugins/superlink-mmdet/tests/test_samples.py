@@ -4,6 +4,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from superlink.errors import InputError
 from superlink.interfaces import Geometry
@@ -109,3 +110,23 @@ def test_instances_respect_the_limit():
     boxes = torch.full((5, 4), 0.5)
     found = instances(torch.randn(5, 3), boxes, Geometry.identity((8, 8)), ("a",) * 3, config)
     assert len(found.scores) == 2
+
+
+@pytest.mark.parametrize("family", ["grounding_dino", "deformable_detr"])
+def test_pixels_of_the_mean_colour_are_no_padding(decoder, call, link, monkeypatch, family):
+    made = decoder(keep_ratio=True, image_size=(64, 128), pixel_mean=(0, 0, 0))
+    wide, square = call(size=(64, 128)), call(size=(64, 64))
+    wide = dataclasses.replace(wide, image=Image.new("RGB", (128, 64)))  # black: all zeros
+    seen, encode = [], made.detector.forward_encoder
+    monkeypatch.setattr(
+        made.detector,
+        "forward_encoder",
+        lambda **inputs: seen.append(inputs["feat_mask"]) or encode(**inputs),
+    )
+    for calls in ([wide, square], [wide]):
+        items = [made.prepare(one, training=False) for one in calls]
+        found = made.predict(link([2] * len(calls)), made.collate(items))
+        assert all(one.bboxes.isfinite().all() for one in found)
+    together, alone = seen
+    assert not together[0].any() and together[1].any()
+    assert alone is None or not alone.any()

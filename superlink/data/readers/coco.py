@@ -35,6 +35,7 @@ from .coco_entries import (
     empty_doubles,
     keypoints_fault,
     polygons_fault,
+    runs_fault,
 )
 from .files import DECODE_ERRORS, present_files, read_items, read_json, refuse_empty
 
@@ -273,7 +274,7 @@ class CocoDataset(Records[AnnotatedImage]):
             doubled = entry.id in seen
             entry.id = f"at index {number}" if entry.id is None else entry.id
             seen.add(entry.id)
-            if fault := "another annotation has its id" if doubled else self._fault(entry):
+            if fault := "another annotation has its id" if doubled else self._fault(entry, image):
                 self._drop(entry, fault)
             else:
                 self._keep(entry, image)
@@ -288,15 +289,17 @@ class CocoDataset(Records[AnnotatedImage]):
         else:
             self._columns.append(image, self._category_index[entry.category_id], box, entry)
 
-    def _fault(self, entry: CocoAnnotation) -> str:
+    def _fault(self, entry: CocoAnnotation, image: int) -> str:
         if entry.image_id not in self._image_index:
             return "it names an unknown image"
         if entry.category_id not in self._category_index:
             return "it names an unknown category"
         if entry.area is not None and entry.area < 0:
             return "its area is negative"
-        if self._columns.masks and (fault := polygons_fault(entry.segmentation)):
-            return fault
+        if self._columns.masks:
+            written = entry.segmentation
+            if fault := polygons_fault(written) or runs_fault(written, self._sizes[image]):
+                return fault
         return keypoints_fault(
             entry.keypoints, self._num_keypoints[self._category_index[entry.category_id]]
         )

@@ -27,6 +27,7 @@ __all__ = [
     "empty_doubles",
     "keypoints_fault",
     "polygons_fault",
+    "runs_fault",
 ]
 
 Id = int | float | str
@@ -136,6 +137,22 @@ def polygons_fault(text: msgspec.Raw) -> str:
     if any(number < 6 or number % 2 for number in numbers):
         return "a polygon of it is not x and y of 3 points or more"
     return ""
+
+
+class _Runs(msgspec.Struct, gc=False):
+    """As much of run lengths as their size."""
+
+    size: tuple[int, int]
+
+
+def runs_fault(text: msgspec.Raw, size: tuple[int, int] | None) -> str:
+    """What is wrong with the size of run lengths in JSON, of an image of `size` (width, height)."""
+    if size is None or not bytes(text).startswith(b"{"):
+        return ""
+    with suppress(*DECODE_ERRORS):
+        if msgspec.json.decode(text, type=_Runs).size == size[::-1]:
+            return ""
+    return "its run lengths do not have the image's size [height, width]"
 
 
 def empty_doubles(

@@ -57,9 +57,13 @@ class CategoryMatcher:
         self._synonyms = _index(
             (word, category)
             for name, words in (synonyms or {}).items()
-            for category in self._forms.get(normalize_phrase(name), ())
+            for category in self._named(name)
             for word in words
         )
+
+    def _named(self, name: str) -> Iterable[str]:
+        """The categories that a name among the synonyms may mean: `Polo` is not `polo`."""
+        return (name,) if name in self._exact else self._forms.get(normalize_phrase(name), ())
 
     def match(self, phrase: str) -> Match:
         """The class that `phrase` means."""

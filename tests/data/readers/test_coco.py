@@ -146,10 +146,8 @@ def test_object_without_segmentation_has_no_mask(folder, segmentation):
 @pytest.mark.parametrize(
     "segmentation",
     [
-        {"size": [10, 8], "counts": [80]},
         {"size": [8, 10], "counts": [3]},
         {"size": [8, 10], "counts": "damaged"},
-        {"counts": [80]},
         [["1", "2", "3", "4", "5", "6"]],
         [1, 2, 3, 4, 5, 6],
         "text",
@@ -193,6 +191,15 @@ def test_images_may_name_what_is_annotated_in_them(folder):
 def test_synonyms_are_other_words(folder):
     categories = [{"id": 3, "name": "cat", "synonyms": ["cat", "puss", "puss"]}]
     assert _read(folder, _content(categories=categories))[0].synonyms == {"cat": ("puss",)}
+
+
+def test_files_that_are_open_together_keep_their_own_classes(folder):
+    first = _read(folder, _content(_annotation()))
+    others = [{"id": 3, "name": "owl"}]
+    second = _read(folder, _content(_annotation(), categories=others))
+    assert (first.categories, second.categories) == (("cat", "dog"), ("owl",))
+    assert [data[0].objects[0].name for data in (first, second)] == ["cat", "owl"]
+    assert [data[0].categories for data in (first, second)] == [("cat", "dog"), ("owl",)]
 
 
 def test_names_are_told_apart_by_case(folder):
@@ -329,6 +336,26 @@ def test_polygon_without_three_points_is_found_at_opening(folder, polygons):
         _read(folder, content, masks=True)
     assert len(_read(folder, content, masks=True, broken="skip")[0].objects) == 1
     assert len(_read(folder, content)[0].objects) == 2
+
+
+@pytest.mark.parametrize(
+    "segmentation", [{"size": [10, 8], "counts": [80]}, {"size": 8, "counts": [8]}, {"counts": [8]}]
+)
+def test_mask_of_another_size_than_the_image_is_found_at_opening(folder, segmentation):
+    content = _content(_annotation(segmentation=segmentation), _annotation(id=2))
+    with pytest.raises(InputError, match=r"annotation 1 in .*notes\.json: its run lengths do not"):
+        _read(folder, content, masks=True)
+    dataset = _read(folder, content, masks=True, broken="skip")
+    assert len(dataset[0].objects) == len(dataset.problems) == 1
+    assert len(_read(folder, content)[0].objects) == 2
+
+
+def test_mask_of_another_size_than_an_image_whose_file_tells_its_size(folder):
+    images = [{"id": 7, "file_name": "a.png"}]
+    entry = _annotation(segmentation={"size": [10, 8], "counts": [80]})
+    dataset = _read(folder, _content(entry, images=images), masks=True)
+    with pytest.raises(InputError, match=r"annotation 1 in .*notes\.json: .*Image: a\.png"):
+        dataset[0]
 
 
 def test_ids_as_floats_and_iscrowd_null(folder):

@@ -121,3 +121,9 @@ def test_a_synonym_comes_before_a_plural():
     matcher = CategoryMatcher(("step", "stairs"), {"stairs": ["steps"]})
     assert matcher.match("steps").category == "stairs"
     assert matcher.match("step").category == "step"
+
+
+def test_synonyms_of_one_of_two_classes_that_differ_by_case_are_its_own():
+    matcher = CategoryMatcher(("Polo", "polo"), {"polo": ["game"], "POLO": ["any"]})
+    assert matcher.match("game") == Match("polo", "synonym")
+    assert matcher.match("any") == Match(None, "unknown")
