@@ -51,8 +51,13 @@ class DecoderChoice(BaseModel):
     """Routing tokens that call it; None binds all that it declares."""
     num_queries: int | None = Field(default=None, ge=1)
     """Super-link queries behind each token; None takes what it declares."""
+    separate_banks: bool = False
+    """Whether each token gets queries and a connector of its own, whatever the decoder declares."""
     loss_weight: float = Field(default=1.0, ge=0)
     """Factor of its losses in the sum."""
+    weights: Path | None = None
+    """Safetensors that its weights start from, by name, when the model is built. A saved model has
+    weights of its own, and does not need the file again."""
     config: dict[str, Any] = Field(default_factory=dict)
     """Its own settings."""
 
@@ -167,9 +172,10 @@ def load(
             f"on. Expected fingerprint {saved['backbone']['fingerprint']}. Received: {digest}. "
             "Load the same revision of it."
         )
+    fields = DecoderChoice.model_fields.keys() - {"weights"}  # the folder has weights of its own
     config = ModelConfig(
         decoders=tuple(
-            DecoderChoice(**{key: entry[key] for key in DecoderChoice.model_fields})
+            DecoderChoice(**{key: entry[key] for key in fields & entry.keys()})
             for entry in saved["decoders"]
         ),
         max_length=saved["max_length"],
@@ -272,13 +278,17 @@ def _link(
 
 def _bind(choice: DecoderChoice, registry: Registry) -> BoundDecoder:
     spec = registry.decoder(choice.name)
+    decoder = registry.build("decoder", choice.name, choice.config)
+    if choice.weights is not None:
+        checkpoint.load_first_weights(decoder, choice.weights, choice.name)
     return BoundDecoder(
         spec=spec,
-        decoder=registry.build("decoder", choice.name, choice.config),
+        decoder=decoder,
         tokens=_tokens(choice, spec),
         num_queries=choice.num_queries or spec.num_queries,
         config=choice.config,
         loss_weight=choice.loss_weight,
+        separate_banks=choice.separate_banks,
         distribution=registry.distribution_of("decoder", choice.name),
     )
 

@@ -51,4 +51,5 @@ class MissingDependencyError(SuperLinkError, ImportError):
 
 
 class CheckpointError(SuperLinkError):
-    """A folder is not a superlink checkpoint, or does not fit this installation."""
+    """A folder is not a superlink checkpoint, or does not fit this installation; or a file holds no
+    weights that fit."""

@@ -41,6 +41,7 @@ class _DecoderRecord(BaseModel):
     num_queries: int
     loss_weight: float
     config: dict[str, Any]
+    separate_banks: bool = False
 
 
 class _CheckpointConfig(BaseModel):
@@ -132,6 +133,7 @@ def describe(model: LinkedModel, *, half: bool = False) -> dict[str, Any]:
                 "num_queries": bound.num_queries,
                 "loss_weight": bound.loss_weight,
                 "config": dict(bound.config),
+                "separate_banks": bound.separate_banks,
             }
             for name, bound in model.bound.items()
         ],

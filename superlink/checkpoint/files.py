@@ -15,6 +15,7 @@ from torch import Tensor
 from ..errors import CheckpointError
 
 __all__ = [
+    "PICKLES",
     "UNREADABLE",
     "checked",
     "finish_swap",
@@ -27,7 +28,8 @@ __all__ = [
 UNREADABLE = (OSError, ValueError, SafetensorError)
 """What reading a damaged folder raises."""
 
-_PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
+PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
+"""How files end that can run code when they are read."""
 
 
 @contextmanager
@@ -91,7 +93,7 @@ def checked(path: Path, load: Callable[[Path], Any]) -> Any:
 
 def refuse_pickle(folder: Path) -> None:
     """Raise `CheckpointError` where a folder holds pickles in the place of safetensors."""
-    pickles = [p.name for p in folder.glob("*") if p.suffix in _PICKLES] if folder.is_dir() else []
+    pickles = [p.name for p in folder.glob("*") if p.suffix in PICKLES] if folder.is_dir() else []
     if pickles:
         raise CheckpointError(
             f"Expected safetensors in {folder}. Received: {', '.join(sorted(pickles))}. superlink "

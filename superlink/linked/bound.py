@@ -29,6 +29,8 @@ class BoundDecoder:
     """The plain config that it was built from."""
     loss_weight: float = 1.0
     """Factor of its losses in the sum."""
+    separate_banks: bool = False
+    """Whether each token has queries of its own, whatever the spec says."""
     distribution: tuple[str, str] = ("", "")
     """Name and version of the distribution that it comes from; empty where it has none."""
 
@@ -36,9 +38,15 @@ class BoundDecoder:
         """One binding for each of its tokens."""
         spec = self.spec
         return [
-            Binding(token, spec.name, spec.bank(token), self.num_queries, spec.needs_image)
+            Binding(token, spec.name, self.bank(token), self.num_queries, spec.needs_image)
             for token in self.tokens
         ]
+
+    def bank(self, token: str) -> str:
+        """The name of the query bank behind `token` in this model."""
+        # The slash stands in no name of a decoder: such a bank is never another's by chance.
+        own = f"{self.spec.name}/{token.strip('[]').lower()}"
+        return own if self.separate_banks else self.spec.bank(token)
 
 
 @dataclass(frozen=True)

@@ -176,8 +176,16 @@ class GroundingDinoConfig(QueryDetectorConfig):
 
     fusion: bool = True
     """Whether encoder layers let image and routes attend to each other."""
+    fusion_dims: PositiveInt | None = None
+    """Width of that attention; None is half of `embed_dims`. Published: 1024."""
+    fusion_heads: PositiveInt | None = None
+    """Its heads; None is half of `num_heads`."""
     text_layers: bool = True
     """Whether encoder layers let the routes of a call attend to each other."""
+    text_heads: PositiveInt | None = None
+    """Heads of these layers; None is `num_heads`. Published: 4."""
+    text_feedforward_dims: PositiveInt | None = None
+    """Their feed-forward width; None is `feedforward_dims`. Published: 1024."""
     placed_queries: bool = False
     """Whether object queries keep the place that they stand at in what is compared with routes, so
     that `the left one` can be told by it. Grounding DINO as published lets attention alone see

@@ -53,7 +53,11 @@ def detector_settings(config: QueryDetectorConfig, head: type[nn.Module]) -> dic
 def grounding_dino_settings(config: GroundingDinoConfig, head: type[nn.Module]) -> dict[str, Any]:
     """The keyword arguments of mmdet's `GroundingDINO`, without its language model."""
     settings = detector_settings(config, head)
-    text = {"self_attn_cfg": _attention(config), "ffn_cfg": _feedforward(config)}
+    heads, width = config.text_heads, config.text_feedforward_dims
+    text = {
+        "self_attn_cfg": _attention(config) | ({"num_heads": heads} if heads else {}),
+        "ffn_cfg": _feedforward(config) | ({"feedforward_channels": width} if width else {}),
+    }
     settings["encoder"] |= {
         "text_layer_cfg": text if config.text_layers else None,
         "fusion_layer_cfg": _fusion(config) if config.fusion else None,
@@ -105,13 +109,13 @@ def _feedforward(config: QueryDetectorConfig) -> dict[str, Any]:
     }
 
 
-def _fusion(config: QueryDetectorConfig) -> dict[str, Any]:
-    # Half the width and small first steps, as published for GLIP's fusion (arXiv 2112.03857).
+def _fusion(config: GroundingDinoConfig) -> dict[str, Any]:
+    # Small first steps, as published for GLIP's fusion (arXiv 2112.03857).
     return {
         "v_dim": config.embed_dims,
         "l_dim": config.embed_dims,
-        "embed_dim": config.embed_dims // 2,
-        "num_heads": max(1, config.num_heads // 2),
+        "embed_dim": config.fusion_dims or config.embed_dims // 2,
+        "num_heads": config.fusion_heads or max(1, config.num_heads // 2),
         "dropout": config.dropout,
         "init_values": 1e-4,
     }
