@@ -11,13 +11,13 @@ from typing import Any
 
 from torch.utils.data import Dataset
 
-from ..errors import ConfigError, InputError
+from ..errors import ConfigError, InputError, SuperLinkError
 from ..interfaces import Sample, TaskSpec
 from ..registry import Registry, load_object
 from ..registry.suggestions import suggest
 from .recipe import DataChoice
 
-__all__ = ["Conversation", "StageDataset", "load_reader", "open_data"]
+__all__ = ["Conversation", "StageDataset", "from_worker", "load_reader", "open_data"]
 
 Conversation = Callable[..., Sample]
 
@@ -86,6 +86,13 @@ def open_data(choice: DataChoice, registry: Registry) -> tuple[Sequence[Any], Co
     )
     records = reader(**choice.options)
     return records, functools.partial(conversation, **choice.conversation)
+
+
+def from_worker(error: SuperLinkError) -> SuperLinkError:
+    """An error as it was raised: torch puts the traceback of a worker process before its words."""
+    kind = type(error)
+    _, found, message = str(error).rpartition(f"{kind.__module__}.{kind.__qualname__}: ")
+    return kind(message.strip()) if found else error
 
 
 def load_reader(choice: DataChoice, registry: Registry) -> Callable[..., Sequence[Any]]:

@@ -15,11 +15,11 @@ from transformers import PrinterCallback, Trainer, TrainingArguments
 
 from ..build import restore
 from ..checkpoint import read_tensors, save, write_tensors
-from ..errors import ConfigError
+from ..errors import ConfigError, SuperLinkError
 from ..model import SuperLinkModel
 from ..registry import Registry
 from .averaging import MovingAverage
-from .dataset import StageDataset
+from .dataset import StageDataset, from_worker
 from .mixture import Mixture
 from .naming import LinkNaming
 from .parameters import parameter_groups
@@ -91,6 +91,8 @@ class SuperLinkTrainer(Trainer):
         """Train, from the start or from a checkpoint of the stage."""
         try:
             self.train(resume_from_checkpoint=checkpoint)
+        except SuperLinkError as error:
+            raise from_worker(error) from error
         finally:
             if self.bar is not None:
                 self.bar.close()

@@ -24,7 +24,7 @@ from superlink.registry import default_registry
 from superlink.tasks.detection import detection_conversation
 from superlink.testing.models import toy_model
 from superlink.training import DataChoice, StageDataset
-from superlink.training.dataset import open_data
+from superlink.training.dataset import from_worker, open_data
 
 
 def conversation(record, rng, training):
@@ -127,8 +127,15 @@ def test_what_is_broken_arrives_as_a_typed_error_from_a_worker():
         except InputError as error:
             errors.append(str(error))
     assert whole == 1 and len(errors) == len(BROKEN) - 1
+    plain = [str(from_worker(InputError(error))) for error in errors]
+    assert not any("Traceback" in text or "worker" in text for text in plain)
     for _, message in BROKEN[:-1]:
-        assert sum(bool(re.search(message, error, re.DOTALL)) for error in errors) == 1, message
+        assert sum(bool(re.search(message, error, re.DOTALL)) for error in plain) == 1, message
+
+
+def test_error_that_no_worker_raised_stays_itself():
+    error = InputError("plain")
+    assert from_worker(error) is error
 
 
 def test_index_outside_of_the_stage():
