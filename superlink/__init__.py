@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     )
     from .model import SuperLinkModel
     from .registry import hookimpl
+    from .tasks.finding import find_classes
 
 __all__ = [
     "IMAGE",
@@ -48,6 +49,7 @@ __all__ = [
     "TaskSpec",
     "attach",
     "build_model",
+    "find_classes",
     "hookimpl",
     "load",
     "save",
@@ -73,5 +75,6 @@ _MODULES = {
     ),
     "model": ("SuperLinkModel",),
     "registry": ("hookimpl",),
+    "tasks.finding": ("find_classes",),
 }
 __getattr__, __dir__ = lazy_names(__name__, _MODULES)

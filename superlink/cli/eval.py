@@ -68,6 +68,22 @@ def evaluate(
     ] = "error",
     batch_size: Annotated[int, typer.Option(min=1, help="Samples answered together.")] = 16,
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Tokens to write at most.")] = 256,
+    classes_per_reply: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Ask for long lists in questions of so many classes, and measure their replies as "
+            "one; 80 classes in one reply are more than a small LLM can list.",
+        ),
+    ] = None,
+    max_per_image: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="With --classes-per-reply, the most instances of an image, best first: 100 for "
+            "COCO, 300 for LVIS.",
+        ),
+    ] = 100,
     card: Annotated[
         Path | None,
         typer.Option(help="Folder for a result card: JSON, Markdown, best and worst replies."),
@@ -104,6 +120,7 @@ def evaluate(
     from ..evaluation.samples import TaskSamples
     from ..evaluation.session import Session
     from ..registry import default_registry
+    from ..tasks.chunks import Chunks
     from ..training.dataset import open_data
 
     registry = default_registry()
@@ -132,6 +149,7 @@ def evaluate(
         seed=seed,
         batch_size=batch_size,
         max_new_tokens=max_new_tokens,
+        chunks=Chunks(classes_per_reply, max_per_image) if classes_per_reply else None,
         broken=broken,
         workers=workers,
         progress=not as_json,

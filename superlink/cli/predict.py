@@ -26,7 +26,12 @@ _SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 @app.command()
 def predict(
     model: Annotated[Path, typer.Argument(help="Checkpoint folder.")],
-    prompt: Annotated[str, typer.Argument(help="What to ask.")],
+    prompt: Annotated[
+        str | None,
+        typer.Argument(
+            help="What to ask. With --classes: the wording, by default 'Find: {classes}'."
+        ),
+    ] = None,
     image: Annotated[
         list[Path] | None, typer.Option(help="Picture to ask about; several are possible.")
     ] = None,
@@ -35,6 +40,21 @@ def predict(
         str | None,
         typer.Option(help="Force routes as in this answer template: '<p>apple</p>[DET]'."),
     ] = None,
+    classes: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A,B,...|FILE.txt",
+            help="Force a route to each of these classes; a file has one a line.",
+        ),
+    ] = None,
+    classes_per_reply: Annotated[
+        int,
+        typer.Option(min=1, help="With --classes: how many are asked for in one question."),
+    ] = 20,
+    token: Annotated[
+        str,
+        typer.Option(help="With --classes: the routing token behind each, [SEG] for masks."),
+    ] = "[DET]",
     threshold: Annotated[
         float, typer.Option(min=0, max=1, help="Lowest score that is shown and drawn.")
     ] = 0.25,
@@ -56,23 +76,43 @@ def predict(
 ) -> None:
     """Ask a model about a picture.
 
+    With --classes, any number of classes are looked for: in as many questions as that takes, whose
+    answers are forced and come as one reply, the best hundred instances in all.
+
     Example: superlink predict demo/model "Find: apple" --image demo/scene.png --picture out.png
+
+    Example: superlink predict demo/model --classes apple,dog --image demo/scene.png
     """
     images = [open_image(path) for path in image or ()]
     if picture is not None:
         _check_picture(picture, len(images))
+    names = None if classes is None else _class_names(classes)
+    _check_question(prompt, names, answer, len(images))
     quiet_libraries(threads)
     from ..build import load  # here, as the help and mistakes in the arguments need none of it
+    from ..tasks.finding import find_classes
 
-    reply = load(model, device=device).predict(
-        prompt,
-        images,
-        answer=answer,
-        max_new_tokens=max_new_tokens,
-        max_routes=max_routes,
-        forbidden=forbidden or (),
-        strict=strict,
-    )
+    linked = load(model, device=device)
+    if names is None:
+        reply = linked.predict(
+            prompt or "",
+            images,
+            answer=answer,
+            max_new_tokens=max_new_tokens,
+            max_routes=max_routes,
+            forbidden=forbidden or (),
+            strict=strict,
+        )
+    else:
+        reply = find_classes(
+            linked,
+            images[0],
+            names,
+            token=token,
+            question=prompt or "Find: {classes}",
+            classes_per_reply=classes_per_reply,
+            strict=strict,
+        )
     if picture is not None:
         _draw(images[-1], reply, threshold, picture)
     if as_json:
@@ -91,6 +131,35 @@ def _check_picture(picture: Path, num_images: int) -> None:
         raise InputError(
             f"--picture writes {', '.join(_SUFFIXES)}. Received: {picture.name!r} with the suffix "
             f"{picture.suffix!r}"
+        )
+
+
+def _class_names(text: str) -> list[str]:
+    """The names of `--classes`: between commas, or the lines of a file that are not blank."""
+    if not text.endswith(".txt"):
+        return text.split(",")
+    try:
+        lines = Path(text).read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"Expected a text file in UTF-8 with a class a line. Received: --classes {text} "
+            f"({error})"
+        ) from error
+    return [line for line in lines if line.strip()]
+
+
+def _check_question(
+    prompt: str | None, names: list[str] | None, answer: str | None, num_images: int
+) -> None:
+    """Raise before the model is loaded where the arguments do not say what is asked."""
+    if names is None and prompt is None:
+        raise InputError(
+            "Expected a prompt, as 'Find: apple', or --classes, as apple,dog. Received: neither"
+        )
+    if names is not None and (answer is not None or num_images != 1):
+        raise InputError(
+            "--classes makes the answer itself, of one picture. Received: "
+            f"{num_images} times --image{'' if answer is None else ', and --answer'}"
         )
 
 

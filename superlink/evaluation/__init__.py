@@ -1,5 +1,6 @@
 """How replies are measured."""
 
+from ..tasks.chunks import Chunks
 from .cards import ResultCard
 from .counting import CountingEvaluator
 from .detection import DetectionEvaluator
@@ -12,6 +13,7 @@ from .samples import TaskSamples
 from .semantic import SemanticEvaluator
 
 __all__ = [
+    "Chunks",
     "CountingEvaluator",
     "DetectionEvaluator",
     "Evaluation",

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -13,12 +13,13 @@ from rich.progress import track
 
 from ..errors import ConfigError, InputError
 from ..interfaces import Reply, Sample
+from ..tasks.chunks import Chunks, target_names
 from .evaluator import Evaluator, Row
 from .processes import Processes
 from .samples import ReadSample, read_batches
 from .store import RowStore
 
-__all__ = ["Answering", "Evaluation", "evaluate", "question"]
+__all__ = ["Answering", "Evaluation", "ask", "evaluate", "question"]
 
 Routing = Literal["generated", "forced"]
 _BROKEN, _CUT, _FAILED = "broken", "cut", "failed"
@@ -79,6 +80,7 @@ def evaluate(
     *,
     batch_size: int = 16,
     max_new_tokens: int = 256,
+    chunks: Chunks | None = None,
     progress: bool = True,
     broken: Literal["error", "skip"] = "error",
     workers: int = 0,
@@ -99,6 +101,7 @@ def evaluate(
             it, so that the decoders are measured alone.
         batch_size: Samples answered together.
         max_new_tokens: Tokens that the LLM may write in an answer.
+        chunks: How long lists of classes are asked for; None asks for each list in one question.
         progress: Whether to show a bar.
         broken: Whether a sample that cannot be made raises, or is left out and counted.
         workers: Processes that read samples ahead.
@@ -110,8 +113,8 @@ def evaluate(
 
     Raises:
         ConfigError: `batch_size` is less than 1, or several processes have no folder.
-        InputError: A sample has no answer to hide, or cannot be made; `folder` holds another
-            evaluation.
+        InputError: A sample has no answer to hide, cannot be made, or lists its classes in words
+            that `chunks` cannot part; `folder` holds another evaluation.
     """
     processes = processes or Processes()
     if batch_size < 1:
@@ -125,13 +128,25 @@ def evaluate(
         **(identity or {}),
         **{"num_samples": len(samples), "batch_size": batch_size, "routing": routing},
         **{"max_new_tokens": max_new_tokens, "row_format": _ROW_FORMAT},
+        **(asdict(chunks) if chunks else {}),
     }
     store = RowStore(folder, settings, processes) if folder is not None else None
     kept: list[Row] = []
     todo = store.left(num_batches) if store else list(range(num_batches))
     read = read_batches(samples, batch_size, todo, workers)
+
+    def answer(some: Sequence[Sample]) -> list[Reply]:
+        return ask(
+            model,
+            some,
+            routing,
+            max_new_tokens=max_new_tokens,
+            chunks=chunks,
+            batch_size=batch_size,
+        )
+
     for index in _with_bar(todo, routing) if progress and processes.rank == 0 else todo:
-        rows = _measure(model, next(read), evaluator, routing, max_new_tokens, broken == "skip")
+        rows = _measure(answer, next(read), evaluator, broken == "skip")
         if store:
             store.add(index, rows)
         else:
@@ -139,6 +154,29 @@ def evaluate(
     rows = store.gather(num_batches) if store else kept
     metrics = evaluator.summarize([row for row in rows if _BROKEN not in row])
     return Evaluation(metrics, tuple(rows))
+
+
+def ask(
+    model: Answering,
+    samples: Sequence[Sample],
+    routing: Routing,
+    *,
+    max_new_tokens: int = 256,
+    chunks: Chunks | None = None,
+    batch_size: int = 16,
+) -> list[Reply]:
+    """The replies of a model to samples whose answers it may see with forced routing alone.
+
+    See `evaluate` for the arguments; `batch_size` limits what is answered together in `chunks`.
+    """
+    asked = samples if routing == "forced" else [question(sample) for sample in samples]
+
+    def answer(some: Sequence[Sample]) -> list[Reply]:
+        return model.answer(some, routing, max_new_tokens=max_new_tokens)
+
+    if not asked or chunks is None:
+        return answer(asked) if asked else []
+    return chunks.answer(answer, asked, [*map(target_names, samples)], batch_size=batch_size)
 
 
 def question(sample: Sample) -> Sample:
@@ -163,18 +201,15 @@ def _with_bar(batches: Iterable[int], routing: Routing) -> Iterable[int]:
 
 
 def _measure(
-    model: Answering,
+    answer: Callable[[Sequence[Sample]], list[Reply]],
     batch: Sequence[ReadSample],
     evaluator: Evaluator,
-    routing: Routing,
-    max_new_tokens: int,
     skip: bool,
 ) -> list[Row]:
     whole = [sample for sample in batch if isinstance(sample, Sample)]
     if len(whole) < len(batch) and not skip:
         raise InputError(next(reason for reason in batch if isinstance(reason, str)))
-    asked = whole if routing == "forced" else [question(sample) for sample in whole]
-    replies = iter(model.answer(asked, routing, max_new_tokens=max_new_tokens) if asked else ())
+    replies = iter(answer(whole))
     rows: list[Row] = []
     for sample in batch:
         if isinstance(sample, str):

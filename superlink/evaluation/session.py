@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from ..errors import InputError, RoutingError
+from ..interfaces import Sample
 from ..link import written_tokens
+from ..tasks.chunks import Chunks, target_names
 from ..training import DataChoice
 from .cards import PaperFigure, ResultCard, compare, draw_cases, extreme_cases, versions
 from .evaluator import Evaluator
@@ -46,6 +48,8 @@ class Session:
     """Samples answered together."""
     max_new_tokens: int = 256
     """Tokens that the LLM may write in an answer."""
+    chunks: Chunks | None = None
+    """How long lists of classes are asked for; None asks for each list in one question."""
     broken: Literal["error", "skip"] = "error"
     """Whether a sample that cannot be made raises, or is left out and counted."""
     workers: int = 0
@@ -82,6 +86,7 @@ class Session:
                 routing,
                 batch_size=self.batch_size,
                 max_new_tokens=self.max_new_tokens,
+                chunks=self.chunks,
                 progress=self.progress,
                 broken=self.broken,
                 workers=self.workers,
@@ -149,6 +154,7 @@ class Session:
                 routing,
                 folder,
                 max_new_tokens=self.max_new_tokens,
+                chunks=self.chunks,
             )
         card = ResultCard(
             name=name or f"{self.choice.task} of {self.model_name}",
@@ -182,6 +188,7 @@ class Session:
             "samples left out": len(first.broken),
             "records": len(self.samples.records),
             "batch size": self.batch_size,
+            **(asdict(self.chunks) if self.chunks else {}),
         }
 
     def notes(self, found: Mapping[Routing, Evaluation]) -> tuple[str, ...]:
@@ -204,8 +211,10 @@ class Session:
     def _prompts(self, found: Mapping[Routing, Evaluation]) -> tuple[tuple[str, str], ...]:
         broken = next(iter(found.values())).broken
         whole = [i for i in range(len(self.samples)) if i not in broken][:_NUM_PROMPTS]
-        asked = [self.samples[index].messages for index in whole]
-        return tuple((messages[-2].text, messages[-1].text) for messages in asked)
+        samples: list[Sample] = [self.samples[index] for index in whole]
+        if self.chunks:
+            samples = [p for s in samples for p in self.chunks.split(s, target_names(s))]
+        return tuple((s.messages[-2].text, s.messages[-1].text) for s in samples[:_NUM_PROMPTS])
 
     def paper(
         self, benchmark: str | None, found: Mapping[Routing, Evaluation]

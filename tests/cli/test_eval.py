@@ -34,6 +34,20 @@ def test_table_of_one_routing(tiny_demo_model):
     assert any(line.split()[:1] == ["detection/box_AP50"] for line in lines)
 
 
+def test_long_lists_are_asked_in_parts_and_the_card_says_so(tiny_demo_model, tmp_path):
+    arguments = (
+        *(tiny_demo_model / "model", *SCENES, "--conversation", "absent_classes=all"),
+        *("--classes-per-reply", "5", "--max-per-image", "9", "--card", tmp_path / "card"),
+    )
+    result = run(*arguments, "--routing", "forced", "--json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["detection/list_exact/forced"] == 1.0
+    card = ResultCard.read(tmp_path / "card" / "card.json")
+    assert (card.data["classes_per_reply"], card.data["max_per_image"]) == (5, 9)
+    assert [question.count(",") for question, _ in card.prompts] == [4, 4, 2]
+    assert {path.name for path in (tmp_path / "card").iterdir()} > {"best-forced.jpg"}
+
+
 def test_card_of_another_command_is_kept(tiny_demo_model, tmp_path):
     ResultCard("mine", "another command", 0, None, {}).write(tmp_path / "card")
     arguments = (tiny_demo_model / "model", *SCENES, "--routing", "forced")

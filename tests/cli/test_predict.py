@@ -90,6 +90,50 @@ def test_forced_answer_routes_what_it_says(predict, scene):
     assert [route["phrase"] for route in reply["routes"]] == ["boat"]
 
 
+def test_classes_are_asked_for_in_parts_and_come_as_one_reply(predict, scene, tmp_path):
+    picture = tmp_path / "out.png"
+    arguments = ("--classes", "apple, dog,boat", "--classes-per-reply", 2, "--image", scene)
+    reply = json.loads(predict(*arguments, "--json", "--picture", picture).stdout)
+    assert reply["text"] == "apple, dog, boat"
+    (call,) = reply["calls"]
+    scores = [item["score"] for item in call["instances"]]
+    assert call["routes"] == [0, 1, 2]
+    assert scores == sorted(scores, reverse=True) and len(scores) <= 100
+    assert picture.is_file()
+
+
+def test_classes_of_a_file(predict, scene, tmp_path):
+    path = tmp_path / "classes.txt"
+    path.write_bytes("\ufeffapple\r\n\r\ncar, red\n".encode())
+    reply = json.loads(predict("--classes", path, "--image", scene, "--json").stdout)
+    assert [route["phrase"] for route in reply["routes"]] == ["apple", "car, red"]
+
+
+def test_prompt_words_the_questions_about_classes(predict, refused, scene):
+    asked = ("--classes", "apple,dog", "--image", scene)
+    assert predict("Segment: {classes}", *asked, "--threshold", 1).stdout == "apple, dog\n"
+    assert "where the names stand" in refused("Segment them", *asked)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "Expected a prompt, as 'Find: apple', or --classes"),
+        (("--classes", "apple"), "of one picture. Received: 0 times --image"),
+        (("--classes", "apple", "--answer", "x"), "Received: 0 times --image, and --answer"),
+        (("--classes", "none.txt"), "a text file in UTF-8 with a class a line"),
+    ],
+)
+def test_classes_that_do_not_fit_the_rest(refused, arguments, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert message in refused(*arguments, model=tmp_path)
+
+
+def test_class_that_comes_twice(refused, scene):
+    message = refused("--classes", "apple,Apple", "--image", scene)
+    assert "classes[1]='Apple' behind 'apple'" in message
+
+
 def test_question_without_an_image_is_answered_in_text(predict):
     reply = json.loads(predict("Find: apple", "--json").stdout)
     assert (reply["routes"], reply["calls"]) == ([], [])

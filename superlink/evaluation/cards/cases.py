@@ -9,9 +9,10 @@ from pathlib import Path
 from PIL import Image
 
 from ...interfaces import InstancePrediction, Prediction, Reply, Sample
+from ...tasks.chunks import Chunks
 from ...visualization import draw_reply, draw_target, grid
 from ..evaluator import Evaluator
-from ..runner import Answering, Evaluation, Routing, question
+from ..runner import Answering, Evaluation, Routing, ask, question
 
 __all__ = ["draw_cases", "extreme_cases"]
 
@@ -47,6 +48,7 @@ def draw_cases(
     folder: Path,
     *,
     max_new_tokens: int = 256,
+    chunks: Chunks | None = None,
 ) -> dict[str, str]:
     """Answer the cases again, and draw what was expected beside each reply.
 
@@ -56,8 +58,7 @@ def draw_cases(
     pictures: dict[str, str] = {}
     for name, indices in cases.items():
         chosen = [samples[index] for index in indices]
-        asked = chosen if routing == "forced" else [question(sample) for sample in chosen]
-        replies = model.answer(asked, routing, max_new_tokens=max_new_tokens)
+        replies = ask(model, chosen, routing, max_new_tokens=max_new_tokens, chunks=chunks)
         drawn = [
             picture
             for sample, reply in zip(chosen, replies, strict=True)
