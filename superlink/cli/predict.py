@@ -58,6 +58,9 @@ def predict(
     threshold: Annotated[
         float, typer.Option(min=0, max=1, help="Lowest score that is shown and drawn.")
     ] = 0.25,
+    best: Annotated[
+        bool, typer.Option("--best", help="Show the best instance of each route alone.")
+    ] = False,
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Tokens to write at most.")] = 128,
     max_routes: Annotated[
         int | None, typer.Option(min=0, help="Routing tokens to write at most; 0 forbids them.")
@@ -80,6 +83,8 @@ def predict(
     answers are forced and come as one reply, the best hundred instances in all.
 
     Example: superlink predict demo/model "Find: apple" --image demo/scene.png --picture out.png
+
+    Example: superlink predict demo/model "the left apple" --best --image demo/scene.png
 
     Example: superlink predict demo/model --classes apple,dog --image demo/scene.png
     """
@@ -113,6 +118,7 @@ def predict(
             classes_per_reply=classes_per_reply,
             strict=strict,
         )
+    reply = reply.best() if best else reply
     if picture is not None:
         _draw(images[-1], reply, threshold, picture)
     if as_json:
@@ -176,14 +182,21 @@ def _draw(image: Image.Image, reply: Reply, threshold: float, picture: Path) -> 
 
 def _show(reply: Reply, threshold: float) -> None:
     stdout.print(Text(reply.text))
+    numbers: list[str] = []
     table = Table("phrase", "score", "x1", "y1", "x2", "y2", box=None, pad_edge=False)
     for prediction in reply.predictions:
         if not isinstance(prediction, InstancePrediction):
             stdout.print_json(data=prediction.to_json())
             continue
-        for instance in prediction.above(threshold).to_json()["instances"]:
+        found = prediction.above(threshold)
+        counts = found.labels.bincount(minlength=len(found.phrases)).tolist()
+        phrases = (phrase or "it" for phrase in found.phrases)
+        numbers += [f"{n} x {phrase}" for n, phrase in zip(counts, phrases, strict=True)]
+        for instance in found.to_json()["instances"]:
             corners = [f"{value:.1f}" for value in instance["bbox"]]
             table.add_row(Text(instance["phrase"]), f"{instance['score']:.2f}", *corners)
+    if numbers:
+        stdout.print(Text(f"found {', '.join(numbers)}"))
     if table.row_count:
         stdout.print(table)
     if not reply.complete:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
+import torch
 from PIL import Image
 from torch import Tensor
 
@@ -98,6 +99,14 @@ class InstancePrediction(Prediction):
         """The instances whose score is at least `threshold`."""
         return self.select(self.scores >= threshold)
 
+    def best(self) -> InstancePrediction:
+        """The instance of each route with the highest score: what an expression means that refers
+        to one thing."""
+        first: dict[int, int] = {}
+        for index in self.scores.argsort(descending=True, stable=True).tolist():
+            first.setdefault(int(self.labels[index]), index)
+        return self.select(torch.tensor([*first.values()], dtype=torch.long))
+
     def to_json(self) -> dict[str, Any]:
         """`{"instances": [{"phrase", "label", "score", "bbox", ...}]}`; a mask is left out, its
         area given."""
@@ -160,6 +169,11 @@ class Reply:
     """The calls that could not be served."""
     complete: bool = True
     """Whether the LLM ended the answer itself; False where it ran into the limit of new tokens."""
+
+    def best(self) -> Reply:
+        """The reply with the best instance of each route alone."""
+        kept = (p.best() if isinstance(p, InstancePrediction) else p for p in self.predictions)
+        return replace(self, predictions=tuple(kept))
 
     def to_json(self) -> dict[str, Any]:
         """The reply in plain JSON types."""

@@ -16,19 +16,28 @@ from .lettering import Word, with_text
 __all__ = ["draw_reply", "draw_target", "grid"]
 
 
-def draw_reply(image: Image.Image, reply: Reply, threshold: float = 0.25) -> Image.Image:
+def draw_reply(
+    image: Image.Image,
+    reply: Reply,
+    threshold: float = 0.25,
+    *,
+    text: bool = True,
+) -> Image.Image:
     """The picture of a reply: its predictions on the image, its text below.
 
     Args:
         image: The image that the reply speaks of.
         reply: What the model answered.
         threshold: Instances with a lower score are left out.
+        text: Whether the text of the reply, and calls that failed, stand below.
     """
     canvas = PictureCanvas(image)
     for prediction in reply.predictions:
         if isinstance(prediction, InstancePrediction):
             prediction = prediction.above(threshold)
         prediction.draw(canvas)
+    if not text:
+        return canvas.image
     failures = [f"{failure.call.decoder} failed: {failure.reason}" for failure in reply.failures]
     plain = [[Word(word) for word in text.split()] for text in failures]
     return with_text(canvas.image, [_legend(reply, canvas), *plain])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import struct
 import subprocess
@@ -48,15 +49,26 @@ def scene(tiny_demo_model):
 def test_reply_in_words_and_boxes(predict, scene):
     output = predict("Find: apple", "--image", scene, "--threshold", 0).stdout.splitlines()
     assert output[0] == "apple"
-    assert output[1].split() == ["phrase", "score", "x1", "y1", "x2", "y2"]
-    phrase, score, *corners = output[2].split()
+    assert re.fullmatch(r"found \d+ x apple", output[1])
+    assert output[2].split() == ["phrase", "score", "x1", "y1", "x2", "y2"]
+    phrase, score, *corners = output[3].split()
     assert phrase == "apple"
     assert 0 <= float(score) <= 1
     assert all(0 <= float(value) <= 512 for value in corners)
 
 
 def test_threshold_hides_weak_boxes(predict, scene):
-    assert predict("Find: apple", "--image", scene, "--threshold", 1).stdout == "apple\n"
+    assert predict("Find: apple", "--image", scene, "--threshold", 1).stdout == (
+        "apple\nfound 0 x apple\n"
+    )
+
+
+def test_numbers_are_those_of_the_rows(predict, scene):
+    output = predict("Find: apple", "--image", scene, "--threshold", 0).stdout.splitlines()
+    assert output[1] == f"found {len(output) - 3} x apple"
+    best = predict("Find: apple", "--image", scene, "--threshold", 0, "--best").stdout.splitlines()
+    assert best[1] == "found 1 x apple"
+    assert [line.split() for line in best[3:]] == [output[3].split()]
 
 
 def test_json_is_all_of_stdout(predict, scene):
@@ -111,7 +123,7 @@ def test_classes_of_a_file(predict, scene, tmp_path):
 
 def test_prompt_words_the_questions_about_classes(predict, refused, scene):
     asked = ("--classes", "apple,dog", "--image", scene)
-    assert predict("Segment: {classes}", *asked, "--threshold", 1).stdout == "apple, dog\n"
+    assert predict("Segment: {classes}", *asked, "--threshold", 1).stdout.startswith("apple, dog\n")
     assert "where the names stand" in refused("Segment them", *asked)
 
 
