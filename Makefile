@@ -17,9 +17,9 @@ help:  ## show this list
 install: $(STAMPS)/project  ## superlink and its plugins in .venv, ready to use
 	@echo "Ready: $(BIN)/superlink"
 
-demo: $(STAMPS)/project  ## train a tiny model on built-in scenes and write demo/report.html
-	@echo "Training and evaluating a tiny linked model on built-in scenes; pictures go to demo/"
-	$(BIN)/superlink demo --output demo
+demo: $(STAMPS)/project  ## ask the small model that comes along, train another, and write demo/report.html
+	@echo "Training and measuring tiny linked models on built-in scenes; pictures go to demo/"
+	$(BIN)/superlink demo --output demo --train
 	@echo "Done. Open demo/report.html in a browser."
 
 test: $(STAMPS)/dev  ## the default test suite, on two processes

@@ -79,10 +79,10 @@ def coco_mini():
 
 @pytest.fixture(scope="session")
 def tiny_demo_model(tmp_path_factory):
-    """The folder that `superlink demo --output demo` leaves behind, from a training of seconds.
+    """The folder that `superlink demo --output demo --train` leaves behind, after seconds.
 
-    It was trained to copy two words with routes behind them, and its boxes mean nothing. One
-    process trains, the others wait for it.
+    `model` is the one that superlink ships. The one in `trained` was trained to copy two words with
+    routes behind them, and its boxes mean nothing. One process trains, the others wait for it.
     """
     from filelock import FileLock
 
@@ -92,5 +92,5 @@ def tiny_demo_model(tmp_path_factory):
     folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "tiny_demo_model"
     with FileLock(f"{folder}.lock"):
         if not (folder / "report.html").is_file():
-            run_demo(folder, num_scenes=2, overrides=TINY_DEMO, progress=False)
+            run_demo(folder, train=True, num_scenes=2, overrides=TINY_DEMO, progress=False)
     return folder

@@ -1,5 +1,7 @@
-"""The demo: train a tiny model on built-in scenes, measure it, and show it in a report."""
+"""The demo: a small model for all modes of perception, and one that is trained in minutes."""
 
-from .run import DEMO_RECIPE, DemoResult, run_demo
+from .run import DemoResult, run_demo
+from .shipped import MODEL
+from .trained import DEMO_RECIPE
 
-__all__ = ["DEMO_RECIPE", "DemoResult", "run_demo"]
+__all__ = ["DEMO_RECIPE", "MODEL", "DemoResult", "run_demo"]

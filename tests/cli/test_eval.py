@@ -63,7 +63,7 @@ def test_card_of_another_command_is_kept(tiny_demo_model, tmp_path):
 
 def test_model_without_the_token_is_refused_before_it_answers(tiny_demo_model):
     arguments = ("--task", "grounding", "--data", "scenes", "--limit", "2")
-    result = run(tiny_demo_model / "model", *arguments)
+    result = run(tiny_demo_model / "trained" / "model", *arguments)
     assert result.exit_code == 2
     output = " ".join(result.output.replace("│", " ").split())
     assert "[GRD]" in output and "--conversation" in output

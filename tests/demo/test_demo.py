@@ -6,21 +6,34 @@ import json
 import re
 
 import pytest
+import torch
 from PIL import Image
 from typer.testing import CliRunner
 
 import superlink
 from superlink.cli.main import app
-from superlink.demo import run
+from superlink.demo import MODEL, run, shipped
+from superlink.demo.modes import MODES
 from superlink.errors import MissingDependencyError
 
 METRICS = {
+    "detection/box_AP50/generated",
+    "detection/mask_AP50/forced",
+    "detection/box_AP50/generated/held_out_drawings",
+    "detection/list_exact/generated",
+    "grounding/P@0.5/generated",
+    "counting/MAE/generated",
+    "semantic_segmentation/mIoU/generated",
+    "grounded_caption/box_AP50/forced",
+}
+TRAINED_METRICS = {
     "detection/box_AP50/generated",
     "detection/box_AP50/forced",
     "detection/box_AP/forced",
     "detection/box_AP50/generated/held_out_drawings",
     "routing/list_exact",
 }
+NUM_PICTURES = 4 * len(MODES) + 4 + 8
 
 
 @pytest.fixture
@@ -29,15 +42,25 @@ def card(tiny_demo_model):
 
 
 @pytest.fixture
+def trained_card(tiny_demo_model):
+    return json.loads((tiny_demo_model / "trained" / "card.json").read_text())
+
+
+@pytest.fixture
 def page(tiny_demo_model):
     return (tiny_demo_model / "report.html").read_text()
 
 
-def test_card_has_its_keys_and_metrics(card):
-    assert {"name", "command", "seed", "versions", "cpu_minutes", "metrics"} <= card.keys()
-    assert card["metrics"].keys() >= METRICS
-    assert all(0 <= value <= 1 for value in card["metrics"].values())
-    assert 0 < card["cpu_minutes"] < 5
+def test_cards_have_their_keys_and_metrics(card, trained_card):
+    for one, metrics in ((card, METRICS), (trained_card, TRAINED_METRICS)):
+        assert {"name", "command", "seed", "versions", "cpu_minutes", "metrics"} <= one.keys()
+        assert one["metrics"].keys() >= metrics
+        assert all(value >= 0 for value in one["metrics"].values())
+    assert 0 < trained_card["cpu_minutes"] < 5
+    assert (
+        card["cpu_minutes"]
+        == json.loads(MODEL.with_name("training.json").read_text())["cpu_minutes"]
+    )
 
 
 def test_report_is_self_contained(page):
@@ -49,36 +72,57 @@ def test_report_is_self_contained(page):
     assert "@import" not in page
 
 
-def test_report_has_pictures_of_scenes_and_photographs(page):
-    scenes, _, photos = page.partition("Photographs as they are")
-    assert scenes.count("<figure>") == 2
-    assert photos.count("<figure>") == 4
-    assert page.count("data:image/jpeg;base64,") == 6
+def test_report_has_pictures_of_every_mode(page):
+    for mode in MODES:
+        section = page.partition(f"<h2>{mode.title}</h2>")[2].partition("<h2>")[0]
+        assert section.count("<figure>") == 4
+    assert page.partition("Photographs as they are")[2].partition("<h2>")[0].count("<figure>") == 4
+    assert page.count("data:image/jpeg;base64,") == NUM_PICTURES
 
 
-def test_report_has_the_numbers_of_the_card(page, card):
-    for name, value in card["metrics"].items():
-        assert f"<td><code>{name}</code></td><td>{value:.3f}</td>" in page
-    assert f"{card['cpu_minutes']:.1f} CPU-minutes" in page
+def test_report_has_the_numbers_of_the_cards(page, card, trained_card):
+    for one in (card, trained_card):
+        for name, value in one["metrics"].items():
+            assert f"<td><code>{name}</code></td><td>{value:.3f}</td>" in page
+    assert f"in {card['cpu_minutes']:.0f} CPU-minutes" in page
+    assert f"in {trained_card['cpu_minutes']:.1f} CPU-minutes" in page
 
 
-def test_report_shows_both_stages_and_their_losses(page):
+def test_report_shows_both_stages_of_training_and_their_losses(page):
     for stage in ("warm_up", "joint"):
         assert f"<td>{stage}</td>" in page
     assert "<svg" in page
     assert "OpenMoji" in page
 
 
-def test_report_has_no_gap_left_from_its_template(page):
+def test_report_has_no_gap_left_from_its_templates(page):
     assert not re.search(r"\$\w+", page)
 
 
 def test_pictures_to_try_are_there(tiny_demo_model):
-    with Image.open(tiny_demo_model / "scene.png") as scene:
-        assert scene.size == (512, 512)
+    for name in ("scene", "landscape"):
+        with Image.open(tiny_demo_model / f"{name}.png") as scene:
+            assert scene.size == (512, 512)
     with Image.open(tiny_demo_model / "photo.png") as photo:
         assert photo.mode == "RGB"
-    assert superlink.load(tiny_demo_model / "model").bound.keys() == {"mmdet.grounding_dino"}
+
+
+def test_the_shipped_model_is_small_and_knows_its_tokens(tiny_demo_model):
+    size = sum(file.stat().st_size for file in MODEL.rglob("*") if file.is_file())
+    assert size < 25e6
+    model = superlink.load(tiny_demo_model / "model")
+    (bound,) = model.bound.values()
+    assert set(bound.tokens) == {"[DET]", "[SEG]", "[GRD]"}
+    assert bound.decoder.config.masks
+    assert {p.dtype for p in model.parameters()} == {torch.float32}
+
+
+def test_without_training_nothing_is_trained(tmp_path, monkeypatch):
+    monkeypatch.setattr(shipped, "MODES", MODES[:1])
+    monkeypatch.setattr(run, "_write_inputs", lambda output: None)
+    result = run.run_demo(tmp_path / "demo", num_scenes=1, progress=False)
+    assert not (tmp_path / "demo" / "trained").exists()
+    assert "Trained on this machine" not in result.report.read_text()
 
 
 def test_missing_package_is_told_before_training(monkeypatch, tmp_path):
@@ -120,11 +164,20 @@ def test_command_prints_a_table_and_where_things_are(stubbed):
 
 
 def test_card_gets_the_command_that_makes_it_again(stubbed):
-    demo("--seed", "2")
-    assert stubbed["command"] == "superlink demo --output demo --seed 2"
+    demo("--num-scenes", "4")
+    assert stubbed["command"] == "superlink demo --output demo --num-scenes 4"
+    demo("--train", "--seed", "2")
+    assert stubbed["command"] == "superlink demo --output demo --train --seed 2"
     change = "data.scenes.options={num_scenes: 5}"
-    demo("--output", "a b", "--num-scenes", "4", "--set", change)
+    demo("--output", "a b", "--train", "--set", change)
     assert stubbed["command"] == (
-        f"superlink demo --output 'a b' --seed 0 --num-scenes 4 --set '{change}'"
+        f"superlink demo --output 'a b' --train --seed 0 --set '{change}'"
     )
     assert stubbed["overrides"] == [change]
+
+
+def test_changes_without_a_training_are_refused(stubbed):
+    result = CliRunner().invoke(app, ["demo", "--set", "seed=1"])
+    assert result.exit_code == 2
+    assert "--train" in result.output
+    assert stubbed == {}

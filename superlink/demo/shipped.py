@@ -1,0 +1,106 @@
+"""The model that superlink ships: one tiny LLM and one detector, for all modes of perception."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import get_args
+
+from PIL import Image
+
+from ..data.scenes.drawings import DrawingSet
+from ..data.scenes.photos import PHOTOS
+from ..evaluation import evaluate, question
+from ..interfaces import Reply
+from ..model import SuperLinkModel
+from .modes import MODES, Mode
+
+__all__ = [
+    "MODEL",
+    "PHOTOGRAPHS",
+    "Shown",
+    "copy_model",
+    "measure_modes",
+    "show_mode",
+    "show_modes",
+    "show_photos",
+    "trained_minutes",
+]
+
+MODEL = Path(str(files(__package__).joinpath("model")))
+"""The checkpoint; `superlink.load` takes it."""
+_TRAINING = MODEL.with_name("training.json")
+PHOTOGRAPHS = "Photographs as they are"
+"""The heading of what has nothing pasted in."""
+_NUM_SHOWN = 4
+_ASKED_OF_PHOTOS = "Find: person, cat, ball, boat"
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A question with its picture and reply."""
+
+    group: str
+    """The heading that it stands under."""
+    question: str
+    """What was asked."""
+    image: Image.Image
+    """What it was asked about."""
+    reply: Reply
+    """What came back."""
+
+
+def trained_minutes() -> float:
+    """The CPU-minutes in which the shipped model was trained."""
+    return float(json.loads(_TRAINING.read_text(encoding="utf-8"))["cpu_minutes"])
+
+
+def copy_model(output: Path) -> Path:
+    """Put the shipped model where its user can see it; an older copy is replaced."""
+    folder = output / "model"
+    shutil.copytree(MODEL, folder, dirs_exist_ok=True)
+    return folder
+
+
+def measure_modes(model: SuperLinkModel, num_scenes: int, *, progress: bool) -> dict[str, float]:
+    """`task/metric/routing` to value, with `/held_out_drawings` where training showed none of the
+    drawings."""
+    metrics: dict[str, float] = {}
+    for mode in MODES:
+        for drawings in get_args(DrawingSet):
+            suffix = "" if drawings == "seen" else f"/{drawings}_drawings"
+            samples = mode.samples(num_scenes, drawings)
+            for routing in ("generated", "forced"):
+                found = evaluate(model, samples, mode.evaluator(), routing, progress=progress)
+                for name in mode.metrics:
+                    if name in found.metrics:
+                        key = f"{mode.task}/{name}/{routing}{suffix}"
+                        metrics[key] = found.metrics[name]
+    return metrics
+
+
+def show_modes(model: SuperLinkModel) -> list[Shown]:
+    """A few questions of each mode, and what the model says."""
+    return [shown for mode in MODES for shown in show_mode(model, mode, _NUM_SHOWN)]
+
+
+def show_mode(model: SuperLinkModel, mode: Mode, num: int) -> list[Shown]:
+    """The first questions of one mode, and what the model says."""
+    samples = list(mode.samples(num))
+    replies = model.answer([question(sample) for sample in samples])
+    return [
+        Shown(mode.title, one.messages[0].text, one.images[0], reply.best() if mode.best else reply)
+        for one, reply in zip(samples, replies, strict=True)
+    ]
+
+
+def show_photos(model: SuperLinkModel) -> list[Shown]:
+    """Plain photographs that training never saw, with nothing pasted in."""
+    photos = [photo.load() for photo in PHOTOS if photo.split == "val"][:_NUM_SHOWN]
+    return [
+        Shown(PHOTOGRAPHS, _ASKED_OF_PHOTOS, photo, model.predict(_ASKED_OF_PHOTOS, photo))
+        for photo in photos
+    ]
