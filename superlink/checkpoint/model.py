@@ -103,6 +103,6 @@ def _card(config: dict[str, Any]) -> str:
         f"{config['backbone']['dtype']}.\n\n"
         "| decoder | routing tokens | queries | distribution |\n|---|---|---|---|\n"
         f"{rows}\n\n"
-        "```python\nimport superlink\n\nmodel = superlink.load('path/of/this/folder')\n"
-        "reply = model.predict('Find: apple', image='photo.jpg')\n```\n"
+        '```python\nimport superlink\n\nmodel = superlink.load("path/of/this/folder")\n'
+        'reply = model.predict("Find: apple", image="photo.jpg")\n```\n'
     )
