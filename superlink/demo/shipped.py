@@ -11,6 +11,7 @@ from typing import get_args
 
 from PIL import Image
 
+from ..checkpoint import write_folder
 from ..data.scenes.drawings import DrawingSet
 from ..data.scenes.photos import PHOTOS
 from ..evaluation import evaluate, question
@@ -61,7 +62,8 @@ def trained_minutes() -> float:
 def copy_model(output: Path) -> Path:
     """Put the shipped model where its user can see it; an older copy is replaced."""
     folder = output / "model"
-    shutil.copytree(MODEL, folder, dirs_exist_ok=True)
+    with write_folder(folder) as fresh:
+        shutil.copytree(MODEL, fresh, dirs_exist_ok=True)
     return folder
 
 

@@ -103,7 +103,8 @@ class InstancePrediction(Prediction):
         """The instance of each route with the highest score: what an expression means that refers
         to one thing."""
         first: dict[int, int] = {}
-        for index in self.scores.argsort(descending=True, stable=True).tolist():
+        sure = self.scores.nan_to_num(nan=-torch.inf)  # a score that is none beats nothing
+        for index in sure.argsort(descending=True, stable=True).tolist():
             first.setdefault(int(self.labels[index]), index)
         return self.select(torch.tensor([*first.values()], dtype=torch.long))
 

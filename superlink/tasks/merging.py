@@ -64,8 +64,10 @@ def _one_after_the_other(replies: Sequence[Reply]) -> Iterator[Reply]:
         yield replies[0]
         return
     length = num_routes = 0  # of the text and of the routes so far
+    said = False
     for reply in replies:
-        start = length + (len(_BETWEEN) if length and _says(reply) else 0)
+        start = length + (len(_BETWEEN) if said and _says(reply) else 0)
+        said = said or _says(reply)
         yield replace(
             reply,
             routes=tuple(_placed(route, start) for route in reply.routes),

@@ -92,7 +92,9 @@ class SuperLinkTrainer(Trainer):
         try:
             self.train(resume_from_checkpoint=checkpoint)
         except SuperLinkError as error:
-            raise from_worker(error) from error
+            if (plain := from_worker(error)) is error:
+                raise
+            raise plain from error
         finally:
             if self.bar is not None:
                 self.bar.close()

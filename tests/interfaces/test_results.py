@@ -35,3 +35,8 @@ def test_best_of_a_reply_leaves_the_rest_as_it_is():
     reply = Reply("left", "<p>left</p>[GRD]", predictions=(found,)).best()
     assert reply.text == "left"
     assert reply.predictions[0].scores.tolist() == [found.scores[1].item()]
+
+
+def test_score_that_is_no_number_beats_nothing():
+    best = prediction([float("nan"), 0.9, 0.2], [0, 0, 1]).best()
+    assert best.scores.tolist() == prediction([0.9, 0.2], [0, 1]).scores.tolist()

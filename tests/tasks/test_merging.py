@@ -164,3 +164,11 @@ def test_merging_in_steps_is_merging_at_once(parts, most, step):
     for first in range(1, len(parts), step):
         merged = merge_replies([merged, *parts[first : first + step]], most)
     assert same(merged, merge_replies(parts, most))
+
+
+def test_a_part_that_says_nothing_readable_keeps_the_spans_of_the_next():
+    bare = Reply("", "[DET]", routes=(Route(0, 1, "[DET]"),))
+    named = Reply("dog", "<p>dog</p>[DET]", routes=(Route(0, 1, "[DET]", "dog", (0, 3)),))
+    merged = merge_replies([bare, named])
+    first, last = merged.routes[1].span
+    assert merged.text[first:last] == "dog"
