@@ -39,7 +39,7 @@ def demo(
         bool, typer.Option("--json", help="Print the metrics as JSON, and nothing else.")
     ] = False,
 ) -> None:
-    """Ask the small model that superlink ships, measure it, and write a report with pictures.
+    """Ask the small model that superlink ships, measure it, and write a picture report.
 
     It finds, points, counts, segments and describes. With --train, a detector is trained from
     nothing beside it; that goes on where it was stopped. Nothing is downloaded.

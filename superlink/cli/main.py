@@ -13,7 +13,7 @@ from .output import errors_as_panels, stdout
 __all__ = ["app"]
 
 COMMANDS = {
-    "demo": "Train a tiny model on built-in scenes, measure it, and write a report.",
+    "demo": "Ask the small model that superlink ships, measure it, and write a picture report.",
     "data": "Look at annotated data, find what is broken in it, and convert it.",
     "train": "Train a recipe; a run that was stopped goes on where it was.",
     "predict": "Ask a model about a picture.",

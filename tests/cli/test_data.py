@@ -142,7 +142,7 @@ def test_inspect_of_text_alone(tmp_path):
         (("scenes", "--option", "num_scenes"), "Expected --option KEY=VALUE"),
         (("scenes:val", "--option", "split=train"), "Received twice: split"),
         (("scenes", "--conversation", "x"), "Expected --conversation KEY=VALUE"),
-        (("scenes", "--task", "class_list"), "reads ['names']"),
+        (("scenes", "--task", "class_list"), "reads ['described_scenes', 'names']"),
         (("superlink.data:read_scenes",), "needs --task"),
         (("scenes", "--model", "demo"), "add --sheet"),
         (("scenes", "--sheet", "sheet.pdf"), ".png, .jpg"),
