@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_args
 
 from ..data.scenes.drawings import DrawingSet
 from ..evaluation import Evaluator
@@ -38,6 +38,12 @@ class Mode:
             task=self.task, format="scenes", options=options, conversation=dict(self.conversation)
         )
         return TaskSamples(*open_data(choice, default_registry()))
+
+    def validation(self, num_scenes: int) -> Iterator[tuple[str, TaskSamples]]:
+        """The suffix of metrics, and the scenes that they are of: `samples` of each drawings."""
+        for drawings in get_args(DrawingSet):
+            suffix = "" if drawings == "seen" else f"/{drawings}_drawings"
+            yield suffix, self.samples(num_scenes, drawings)
 
     def evaluator(self) -> Evaluator:
         """What measures it."""

@@ -7,12 +7,10 @@ import shutil
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import get_args
 
 from PIL import Image
 
 from ..checkpoint import write_folder
-from ..data.scenes.drawings import DrawingSet
 from ..data.scenes.photos import PHOTOS
 from ..evaluation import evaluate, question
 from ..interfaces import Reply
@@ -72,9 +70,7 @@ def measure_modes(model: SuperLinkModel, num_scenes: int, *, progress: bool) -> 
     drawings."""
     metrics: dict[str, float] = {}
     for mode in MODES:
-        for drawings in get_args(DrawingSet):
-            suffix = "" if drawings == "seen" else f"/{drawings}_drawings"
-            samples = mode.samples(num_scenes, drawings)
+        for suffix, samples in mode.validation(num_scenes):
             for routing in ("generated", "forced"):
                 found = evaluate(model, samples, mode.evaluator(), routing, progress=progress)
                 for name in mode.metrics:

@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import get_args
 
-from ..data.scenes.drawings import DrawingSet
 from ..evaluation import DetectionEvaluator, ResultCard, TaskSamples, evaluate
 from ..model import SuperLinkModel
 from ..training import Recipe, TrainingResult, load_recipe, train
@@ -57,9 +55,7 @@ def train_here(
     recipe = load_recipe(DEMO_RECIPE, [*overrides, f"seed={seed}"])
     result = train(recipe, output, progress=progress)
     metrics: dict[str, float] = {}
-    for drawings in get_args(DrawingSet):
-        suffix = "" if drawings == "seen" else f"/{drawings}_drawings"
-        samples = _MODE.samples(num_scenes, drawings)
+    for suffix, samples in _MODE.validation(num_scenes):
         metrics |= _measure(result.model, samples, suffix, progress=progress)
     card = ResultCard("demo", command, seed, result.cpu_minutes, metrics, _NOTES)
     card.write(output)

@@ -103,7 +103,8 @@ class RoutingVocabulary:
     def special_in_phrases(self, text: str) -> str:
         """The first special token of the backbone that stands in a phrase of `text`; or nothing."""
         phrases = re.findall(f"{PHRASE_MARKS[0]}(.*?){PHRASE_MARKS[1]}", text, re.DOTALL)
-        return next((s for phrase in phrases for s in sorted(self._hidden) if s in phrase), "")
+        found = ([s for s in self._hidden if s in phrase] for phrase in phrases)
+        return next((min(specials) for specials in found if specials), "")
 
     @property
     def widest(self) -> int:
