@@ -166,6 +166,24 @@ def test_a_batch_in_which_only_the_second_row_has_a_route_works(model):
     assert [len(reply.predictions) for reply in replies] == [0, 1]
 
 
+def test_a_lesson_in_words_is_linked_and_no_decoder_runs_for_it(models):
+    """A list without an image teaches the LLM and the links, and leaves the losses of decoders."""
+    model = models["llava"]
+    words = Sample((Message("user", "Find: cat"), Message("assistant", "<p>cat</p>[BOX]")))
+    mixed = model.processor([words, sample(), words])
+    alone = model.processor([sample()])
+    out, expected = (model(**{**batch, "dropped": None}) for batch in (mixed, alone))
+    for name, (total, count) in expected.losses.items():
+        if name != "lm":
+            torch.testing.assert_close(out.losses[name][0], total, rtol=1e-4, atol=1e-4)
+            assert out.losses[name][1] == count
+    assert out.losses["lm"][1] > expected.losses["lm"][1]
+    assert sorted(out.links["toy.box"].phrases) == ["cat", "cat", "dog"]
+    only = model(**{**model.processor([words]), "dropped": None})
+    assert set(only.losses) == {"lm"}
+    assert only.links["toy.box"].phrases == ("cat",)
+
+
 @pytest.mark.parametrize("part", ["lm", "toy.box/l1"])
 def test_every_loss_trains_the_image_encoder_of_the_llm_where_it_is_not_frozen(model, part):
     vision = [(n, p) for n, p in model.backbone.named_parameters() if "vis" in n]

@@ -208,6 +208,19 @@ class LinkedQueries:
         """The phrases of one call, in the order of its routes."""
         return tuple(p for p, c in zip(self.phrases, self.calls.tolist(), strict=True) if c == call)
 
+    def first(self, num_calls: int) -> LinkedQueries:
+        """The routes of the first calls alone."""
+        if num_calls == self.num_calls:
+            return self
+        num_routes = int((self.calls < num_calls).sum())
+        return LinkedQueries(
+            states=self.states[:num_routes],
+            calls=self.calls[:num_routes],
+            tokens=self.tokens[:num_routes],
+            phrases=self.phrases[:num_routes],
+            num_calls=num_calls,
+        )
+
     def padded(self) -> tuple[Tensor, Tensor]:
         """The states as (calls, routes, ...) padded with zeros, and the mask (calls, routes) of the
         real ones."""

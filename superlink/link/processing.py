@@ -79,7 +79,8 @@ class Processor:
         """Make a training batch; it is the loader's collate function.
 
         Without `run_decoders` nothing is prepared for them: the language model and the links are
-        trained alone, and calls need neither image nor target.
+        trained alone, and calls need neither image nor target. So it is with a call of a sample
+        without targets, where the decoder needs an image and there is none: a lesson in words.
         """
         self._check_answers(samples)
         encoded = self.encode(samples)
@@ -88,14 +89,19 @@ class Processor:
             return self._without_long(samples, lengths, self.max_length, run_decoders)
         self.check_length(samples, encoded)
         calls = self.vocabulary.group(encoded.routes, [s.messages for s in samples])
+        routes = encoded.routes
+        run = [
+            call
+            for call in calls
+            if run_decoders
+            and (samples[call.row].targets or not self.vocabulary.lacks_image(call, routes))
+        ]
         return Batch(
             inputs=encoded.inputs,
             labels=self.labels(samples, encoded),
-            routes=encoded.routes,
+            routes=routes,
             calls=calls,
-            decoder_inputs=self.decoder_inputs(
-                samples, encoded.routes, calls if run_decoders else [], training=True
-            ),
+            decoder_inputs=self.decoder_inputs(samples, routes, run, training=True),
             dropped=[],
         )
 
@@ -248,7 +254,7 @@ class Processor:
         target: Mapping[str, Any] | None,
     ) -> CallInput:
         token = routes[call.routes[0]].token
-        if call.image is None and self.vocabulary.bindings[token].needs_image:
+        if self.vocabulary.lacks_image(call, routes):
             raise InputError(
                 f"{token} needs an image, and no message up to turn {call.turn} has one. "
                 f"Received: key={sample.key!r}"

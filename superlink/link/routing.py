@@ -235,6 +235,10 @@ class RoutingVocabulary:
             for (row, turn, token), indices in groups.items()
         ]
 
+    def lacks_image(self, call: Call, routes: Sequence[Route]) -> bool:
+        """Whether a call has no image, and its decoder cannot do without."""
+        return call.image is None and self.bindings[routes[call.routes[0]].token].needs_image
+
 
 def written_tokens(text: str) -> set[str]:
     """The routing tokens that a text means to use: standard ones, and what follows a phrase."""

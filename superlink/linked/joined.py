@@ -139,9 +139,9 @@ class LinkedModel(nn.Module):
     ) -> SuperLinkOutput:
         """One training forward on a batch of the processor.
 
-        Decoders without inputs in the batch are linked but not run. With `idle` set, decoders that
-        the batch does not call run a minimal call with weight 0, so that every rank takes part in
-        every collective.
+        Decoders without inputs in the batch are linked but not run, and so are calls that lack the
+        image that they need. With `idle` set, decoders that the batch does not call run a minimal
+        call with weight 0, so that every rank takes part in every collective.
         """
         decoder_inputs = decoder_inputs or {}
         features = self.image_features(inputs, decoder_inputs)
@@ -155,17 +155,19 @@ class LinkedModel(nn.Module):
             routes = moved(routes, columns)
         links = {}
         for name, bound in self.bound.items():
-            mine = [call for call in calls if call.decoder == name]
+            called = [call for call in calls if call.decoder == name]
+            run = [call for call in called if not self.vocabulary.lacks_image(call, routes)]
+            mine = [*run, *(call for call in called if call not in run)]
             if mine:
                 states = self._gather(out.last_hidden_state, routes, mine, bound.num_queries)
                 links[name] = self.link(name, [routes[i] for c in mine for i in c.routes], states)
             if name in decoder_inputs:
                 batch = self.with_features(name, decoder_inputs[name], features)
-                terms = bound.decoder(links[name], batch, mode="loss")
+                terms = bound.decoder(links[name].first(len(run)), batch, mode="loss")
                 losses |= {f"{name}/{key}": term for key, term in terms.items()}
                 if self.idle:
-                    called = {routes[i].token for call in mine for i in call.routes}
-                    rest = [token for token in bound.tokens if token not in called]
+                    used = {routes[i].token for call in run for i in call.routes}
+                    rest = [token for token in bound.tokens if token not in used]
                     losses[f"{name}/idle"] = self._idle_connectors(
                         name, rest, out.last_hidden_state
                     )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -34,7 +34,9 @@ __all__ = [
     "text_only_conversation",
 ]
 
-_TASK = "detection"
+Questions = Literal["detection", "semantic_segmentation"]
+"""A task whose questions list classes."""
+_TASK: Questions = "detection"
 
 
 def detection_conversation(
@@ -155,10 +157,12 @@ def text_only_conversation(
     variety: float = 0.0,
     max_names: int = 8,
     token: str = "[DET]",
+    questions: Questions = _TASK,
 ) -> Sample:
     """A question for some of `names` and its answer, without an image and without a target.
 
-    For the warm-up in which an LLM learns to copy a list and to put a route behind each name.
+    An LLM learns from it to copy a list and to put a route behind each name, in a warm-up or beside
+    samples with images: no decoder is run for it.
 
     Args:
         names: What may be asked for.
@@ -166,6 +170,7 @@ def text_only_conversation(
         variety: Share of questions in free wording.
         max_names: From 1 to so many names are asked for.
         token: The routing token behind each.
+        questions: The task whose questions are asked.
 
     Raises:
         InputError: There is no name.
@@ -178,11 +183,11 @@ def text_only_conversation(
         raise InputError("text_only_conversation needs at least one name. Received: none")
     asked = rng.sample(list(names), rng.randint(1, min(max_names, len(names))))
     varied = rng.random() < variety
-    question = class_question(_TASK, asked, rng, varied=varied)
+    question = class_question(questions, asked, rng, varied=varied)
     return Sample(
         messages=(
             Message("user", question),
-            Message("assistant", class_answer(_TASK, asked, token, rng, varied=False)),
+            Message("assistant", class_answer(questions, asked, token, rng, varied=False)),
         )
     )
 
@@ -195,10 +200,17 @@ def class_list_conversation(
     variety: float = 0.3,
     max_names: int = 8,
     token: str = "[DET]",
+    questions: Questions = _TASK,
 ) -> Sample:
     """A text-only conversation about names of `record`; see `text_only_conversation`."""
-    varied = variety if training else 0.0
-    return text_only_conversation(record, rng, variety=varied, max_names=max_names, token=token)
+    return text_only_conversation(
+        record,
+        rng,
+        variety=variety if training else 0.0,
+        max_names=max_names,
+        token=token,
+        questions=questions,
+    )
 
 
 def read_names(names: Sequence[str] = ()) -> list[tuple[str, ...]]:

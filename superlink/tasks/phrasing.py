@@ -29,6 +29,9 @@ __all__ = [
 Templates = Mapping[str, Mapping[str, tuple[str, ...]]]
 AbsentClasses = int | Literal["all"]
 """How many classes that an image does not show are asked for beside those that it shows."""
+_ARTICLE = re.compile("(the|an?) ", re.IGNORECASE)
+_BEFORE_ARTICLE = re.compile("(the|every) (?={classes})")
+"""What a template says before its classes, and none says twice: find the `the left apple`."""
 
 
 @cache
@@ -92,6 +95,8 @@ def choose_names(
 def class_question(task: str, names: Sequence[str], rng: random.Random, *, varied: bool) -> str:
     """The question for `names`: a plain list, or in free wording, `find the apple and the dog`."""
     template = choose_template(task, "find", rng, varied=varied)
+    if any(_ARTICLE.match(name) for name in names):
+        template = _BEFORE_ARTICLE.sub("", template)
     last = rng.choice((", ", " and ")) if varied else ", "
     # Where the first of them has an article, the others may have one, too.
     article = "the " if varied and "the {classes}" in template and rng.random() < 0.5 else ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import os
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
@@ -68,7 +68,7 @@ class SuperLinkTrainer(Trainer):
         self.num_samples = len(dataset)
         self.num_dropped = 0
         self._parts: dict[str, list[Tensor]] = defaultdict(list)
-        self._seconds_before, self._started = 0.0, time.process_time()
+        self._seconds_before, self._started = 0.0, _cpu_time()
         super().__init__(
             model=model, args=arguments, train_dataset=dataset, data_collator=self._collate
         )
@@ -84,8 +84,11 @@ class SuperLinkTrainer(Trainer):
 
     @property
     def cpu_seconds(self) -> float:
-        """Processor time of the stage, interrupted runs up to their last checkpoint included."""
-        return self._seconds_before + time.process_time() - self._started
+        """Processor time of the stage, interrupted runs up to their last checkpoint included.
+
+        That of loader workers counts once they have ended.
+        """
+        return self._seconds_before + _cpu_time() - self._started
 
     def run(self, checkpoint: str | None = None) -> None:
         """Train, from the start or from a checkpoint of the stage."""
@@ -176,6 +179,12 @@ class SuperLinkTrainer(Trainer):
             **{f"average.{name}": value for name, value in average.items()},
             **{f"naming.{name}": value for name, value in naming.items()},
         }
+
+
+def _cpu_time() -> float:
+    """Of this process, and of those that it has waited for."""
+    spent = os.times()
+    return spent.user + spent.system + spent.children_user + spent.children_system
 
 
 def _part(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

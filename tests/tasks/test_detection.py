@@ -157,6 +157,8 @@ def test_text_only_asks_for_as_many_names_and_by_the_token_that_are_wanted():
         assert len(_asked(sample)) == 1
     sample = text_only_conversation(["the left apple"], random.Random(0), token="[GRD]")
     assert sample.messages[1].text == "<p>the left apple</p>[GRD]"
+    sample = text_only_conversation(["sky"], random.Random(0), questions="semantic_segmentation")
+    assert sample.messages[0].text == "Segment: sky"
     with pytest.raises(ConfigError, match="max_names=0"):
         text_only_conversation(["a"], random.Random(0), max_names=0)
 

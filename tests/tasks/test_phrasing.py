@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 
 import numpy as np
 import pytest
@@ -61,6 +62,15 @@ def _class_sample(kind, name, training):
         )
     talk = detection_conversation if kind == "detection" else semantic_conversation
     return talk(AnnotatedImage(image, items, (name, "cat"), "k"), rng, training, **options)
+
+
+def test_no_question_says_an_article_twice():
+    names = ["the left apple", "dog"]
+    for task in ("detection", "semantic_segmentation"):
+        for seed in range(200):
+            question = class_question(task, names, random.Random(seed), varied=True)
+            assert "the left apple" in question
+            assert not re.search(r"\b(the the|every the|a the)\b", question), question
 
 
 @pytest.mark.parametrize("kind", ["detection", "semantic", "salience", "counting", "grounding"])
