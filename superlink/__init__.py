@@ -11,10 +11,12 @@ from .lazy import lazy_names
 
 if TYPE_CHECKING:
     from .build import ModelConfig, attach, build_model, load
+    from .chat import Chat
     from .checkpoint import save
     from .errors import SuperLinkError
     from .interfaces import (
         IMAGE,
+        REGION,
         Backbone,
         BackboneSpec,
         DecoderSpec,
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
         InstancePrediction,
         Message,
         Prediction,
+        Region,
         Reply,
         Sample,
         TaskDecoder,
@@ -33,14 +36,17 @@ if TYPE_CHECKING:
 
 __all__ = [
     "IMAGE",
+    "REGION",
     "Backbone",
     "BackboneSpec",
+    "Chat",
     "DecoderSpec",
     "Geometry",
     "InstancePrediction",
     "Message",
     "ModelConfig",
     "Prediction",
+    "Region",
     "Reply",
     "Sample",
     "SuperLinkError",
@@ -57,10 +63,12 @@ __all__ = [
 
 _MODULES = {
     "build": ("ModelConfig", "attach", "build_model", "load"),
+    "chat": ("Chat",),
     "checkpoint": ("save",),
     "errors": ("SuperLinkError",),
     "interfaces": (
         "IMAGE",
+        "REGION",
         "Backbone",
         "BackboneSpec",
         "DecoderSpec",
@@ -68,6 +76,7 @@ _MODULES = {
         "InstancePrediction",
         "Message",
         "Prediction",
+        "Region",
         "Reply",
         "Sample",
         "TaskDecoder",

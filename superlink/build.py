@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from . import checkpoint
 from .errors import CheckpointError, ConfigError, PluginError, SuperLinkError
 from .interfaces import Backbone, DecoderSpec, LoraChoice
+from .link import RegionConfig
 from .linked import BoundDecoder, Origin
 from .model import SuperLinkModel
 from .registry import Registry, default_registry, validate_config
@@ -75,6 +76,8 @@ class ModelConfig(BaseModel):
     """Spread of the queries' first values."""
     max_length: int | None = Field(default=None, ge=8)
     """Training samples with more tokens are dropped, never cut."""
+    regions: RegionConfig | None = None
+    """Sizes of a region encoder, `{}` for the usual ones; without it the model takes no regions."""
 
 
 def build_model(
@@ -101,6 +104,7 @@ def attach(
     registry: Registry | None = None,
     init_std: float = 0.02,
     max_length: int | None = None,
+    regions: RegionConfig | Mapping[str, Any] | None = None,
 ) -> SuperLinkModel:
     """Give a multimodal LLM super links; `detach()` takes them off again.
 
@@ -113,6 +117,7 @@ def attach(
         registry: Where names are looked up; None takes everything that is installed.
         init_std: Spread of the queries' first values.
         max_length: Training samples with more tokens are dropped.
+        regions: Sizes of a region encoder, `{}` for the usual ones; None: there is none.
     """
     registry = registry or default_registry()
     choices = [{"name": d} if isinstance(d, str) else d for d in decoders]
@@ -120,7 +125,13 @@ def attach(
     if isinstance(model, str | Path):
         here = Path(model).is_dir()  # a checkpoint must find it from wherever it is loaded
         choice["config"] = {"source": str(Path(model).resolve() if here else model)}
-    raw = {"backbone": choice, "decoders": choices, "init_std": init_std, "max_length": max_length}
+    raw = {
+        "backbone": choice,
+        "decoders": choices,
+        "init_std": init_std,
+        "max_length": max_length,
+        "regions": regions,
+    }
     config = validate_config(ModelConfig, raw, "attach")
     if isinstance(model, str | Path):
         if processor is not None:
@@ -179,6 +190,7 @@ def load(
             for entry in saved["decoders"]
         ),
         max_length=saved["max_length"],
+        regions=saved.get("regions"),
     )
     # What lies in the folder must be written again by the next save, which may replace the folder.
     known = "" if saved["backbone"]["saved"] else digest
@@ -268,7 +280,12 @@ def _link(
         backbone.add_lora(config.backbone.lora)
     try:
         return SuperLinkModel(
-            backbone, bound, origin=origin, init_std=config.init_std, max_length=config.max_length
+            backbone,
+            bound,
+            origin=origin,
+            init_std=config.init_std,
+            max_length=config.max_length,
+            regions=config.regions,
         )
     except Exception:  # whatever it was, whoever handed the backbone in gets it back as it was
         if config.backbone.lora is not None:

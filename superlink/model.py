@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import torch
 from PIL import Image
+from torch import Tensor
 
 from .errors import ConfigError, InputError, RoutingError
 from .interfaces import (
@@ -17,6 +18,7 @@ from .interfaces import (
     ImageFeatures,
     Message,
     Prediction,
+    Region,
     Reply,
     Route,
     RouteFailure,
@@ -40,6 +42,7 @@ class SuperLinkModel(LinkedModel):
         prompt: str,
         image: str | Path | Image.Image | Sequence[str | Path | Image.Image] | None = None,
         *,
+        regions: Sequence[Region] = (),
         answer: str | None = None,
         allow_control: bool = False,
         **options: Any,
@@ -49,11 +52,13 @@ class SuperLinkModel(LinkedModel):
         Args:
             prompt: What the user asks. Routing tokens in it are escaped, unless `allow_control`.
             image: A path, a picture, or several.
+            regions: What each `<region>` in the prompt stands for, in their order; on the last
+                image where they name none.
             answer: Given, the LLM does not write: routes are forced as in this template.
             allow_control: Whether routing tokens in `prompt` are meant as such.
             options: Of `answer`, but for several replies.
         """
-        sample = _question(prompt, image, answer, allow_control)
+        sample = _question(prompt, image, regions, answer, allow_control)
         if options.get("num_return_sequences", 1) != 1:
             raise InputError(
                 "`predict` gives one reply. Use `answer([sample], num_return_sequences=...)` for "
@@ -117,20 +122,31 @@ class SuperLinkModel(LinkedModel):
         prompt: str,
         image: str | Path | Image.Image | Sequence[str | Path | Image.Image] | None = None,
         *,
+        regions: Sequence[Region] = (),
+        **options: Any,
+    ) -> Iterator[Event]:
+        """Answer one question, and tell what happens while it does; the arguments are those of
+        `predict`, and of `stream_sample`, whose events come."""
+        sample = _question(prompt, image, regions, None, allow_control=False)
+        return self.stream_sample(sample, **options)
+
+    def stream_sample(
+        self,
+        sample: Sample,
+        *,
         max_new_tokens: int = 128,
         max_routes: int | None = None,
         forbidden: Collection[str] = (),
         **settings: Any,
     ) -> Iterator[Event]:
-        """Answer one question, and tell what happens while it does; the arguments are those of
-        `predict` and `answer`.
+        """Answer a conversation, and tell what happens meanwhile; the arguments are those of
+        `answer`.
 
         Yields:
             `TextEvent` for each piece of text, `RouteEvent` for each route when its states are
             there, and after the text a `ResultEvent` for each call that was served, and one
             `ReplyEvent` with all of it.
         """
-        sample = _question(prompt, image, None, allow_control=False)
         options = GenerationOptions(max_new_tokens, max_routes, settings=settings)
         told, row = Told(self.vocabulary, len(sample.messages)), GeneratedRow()
         with self._evaluating():
@@ -168,10 +184,12 @@ class SuperLinkModel(LinkedModel):
     ) -> tuple[Iterator[dict[int, GeneratedRow]], ImageFeatures | None]:
         """Start to write; no forward has run when this returns."""
         self.vocabulary.check_bound(forbidden)
+        regions = to_device(self.processor.region_inputs(samples), self.device)
         encoded = self.processor.encode(samples, padding_side="left", add_generation_prompt=True)
         self.processor.check_length(samples, encoded)
         inputs = to_device(encoded.inputs, self.device)
-        features = self.image_features(inputs, list(self.bound))
+        features = self.image_features(inputs, list(self.bound), regions)
+        values = self.region_values(regions, features)
         never = frozenset(forbidden)
         blind = never | {t for t, b in self.vocabulary.bindings.items() if b.needs_image}
         steps = decode(
@@ -182,7 +200,18 @@ class SuperLinkModel(LinkedModel):
             image_features=features,
             forbidden=[never if s.images else blind for s in samples],
         )
-        return steps, features
+        return self._filled(steps, values), features
+
+    def _filled(
+        self, steps: Iterator[dict[int, GeneratedRow]], values: Tensor | None
+    ) -> Iterator[dict[int, GeneratedRow]]:
+        """The steps of a generation, each with the values of its regions."""
+        while True:
+            with self.hooks.filled(values):
+                changed = next(steps, None)
+            if changed is None:
+                return
+            yield changed
 
     def _answers(self, samples: Sequence[Sample], rows: Sequence[GeneratedRow]) -> Answers:
         """What the LLM wrote, taken apart."""
@@ -211,8 +240,10 @@ class SuperLinkModel(LinkedModel):
         encoded = self.processor.encode(samples)
         self.processor.check_length(samples, encoded)
         inputs = to_device(encoded.inputs, self.device)
-        features = self.image_features(inputs, list(self.bound))
-        hidden = self.backbone(inputs, image_features=features).last_hidden_state
+        regions = to_device(self.processor.region_inputs(samples), self.device)
+        features = self.image_features(inputs, list(self.bound), regions)
+        with self.hooks.filled(self.region_values(regions, features)):
+            hidden = self.backbone(inputs, image_features=features).last_hidden_state
         answers = Answers()
         for sample in samples:
             answers.conversations.append(sample.messages)
@@ -263,6 +294,7 @@ class SuperLinkModel(LinkedModel):
 def _question(
     prompt: str,
     image: str | Path | Image.Image | Sequence[str | Path | Image.Image] | None,
+    regions: Sequence[Region],
     answer: str | None,
     allow_control: bool,
 ) -> Sample:
@@ -271,4 +303,6 @@ def _question(
     elif isinstance(image, str | Path | Image.Image):
         image = (image,)
     images = [open_image(source) for source in image]
-    return sample_from_prompt(prompt, images, answer=answer, allow_control=allow_control)
+    return sample_from_prompt(
+        prompt, images, regions=regions, answer=answer, allow_control=allow_control
+    )

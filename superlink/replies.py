@@ -11,11 +11,14 @@ from torch import Tensor
 from .errors import InputError
 from .interfaces import (
     IMAGE,
+    REGION,
+    REGION_MARK,
     Call,
     Event,
-    ImagePart,
     Message,
+    Part,
     Prediction,
+    Region,
     Reply,
     ReplyEvent,
     ResultEvent,
@@ -27,7 +30,7 @@ from .interfaces import (
 )
 from .link import ParsedText, RoutingVocabulary
 
-__all__ = ["Answers", "Told", "build_reply", "sample_from_prompt"]
+__all__ = ["Answers", "Told", "build_reply", "marked_parts", "sample_from_prompt"]
 
 
 @dataclass
@@ -86,6 +89,7 @@ def sample_from_prompt(
     prompt: str,
     images: Sequence[Image.Image] = (),
     *,
+    regions: Sequence[Region] = (),
     answer: str | None = None,
     allow_control: bool = False,
 ) -> Sample:
@@ -94,6 +98,7 @@ def sample_from_prompt(
     Args:
         prompt: What the user asks.
         images: What the question is about.
+        regions: What each `<region>` in the prompt stands for. Without any, `<region>` is text.
         answer: The answer template of forced routing, as `<p>apple</p>[DET]`.
         allow_control: Whether routing tokens in `prompt` are meant as such.
     """
@@ -101,11 +106,29 @@ def sample_from_prompt(
         raise InputError(
             f"Expected a prompt that asks something, such as 'Find: apple'. Received: {prompt!r}"
         )
-    parts: tuple[str | ImagePart, ...] = (*[IMAGE] * len(images), prompt)
+    parts = (*[IMAGE] * len(images), *marked_parts(prompt, len(regions)))
     messages = [Message("user", parts, allow_control=allow_control)]
     if answer is not None:
         messages.append(Message("assistant", answer))
-    return Sample(tuple(messages), tuple(images), key=prompt)
+    return Sample(tuple(messages), tuple(images), key=prompt, regions=tuple(regions))
+
+
+def marked_parts(text: str, num_regions: int) -> tuple[Part, ...]:
+    """A text that a user typed, with a `REGION` in the place of each `<region>`.
+
+    Raises:
+        InputError: It has not as many marks as there are regions.
+    """
+    if not num_regions:
+        return (text,)
+    pieces = text.split(REGION_MARK)
+    if len(pieces) - 1 != num_regions:
+        raise InputError(
+            f"A question has one {REGION_MARK} for each region. Received: {len(pieces) - 1} in "
+            f"{text!r}, and {num_regions} regions. Write {REGION_MARK} where each is meant."
+        )
+    between = (part for piece in pieces for part in (piece, REGION))
+    return tuple(part for part in (*between,)[:-1] if part)
 
 
 def build_reply(

@@ -13,7 +13,7 @@ from PIL import Image
 from superlink import attach, build_model, checkpoint, load, save
 from superlink.backbones.transformers import TransformersBackbone
 from superlink.errors import CheckpointError
-from superlink.interfaces import Backbone
+from superlink.interfaces import Backbone, Region
 from superlink.linked import Origin
 from superlink.registry import Registry
 from superlink.testing.backbones import Script, tiny_backbone
@@ -83,6 +83,17 @@ def test_built_model_predicts_the_same_after_load(registry, tmp_path):
     assert replies(model) == replies(again)
     assert again.backbone.tokenize("zebra") == model.backbone.tokenize("zebra")
     assert again.vocabulary.ids == model.vocabulary.ids
+
+
+def test_region_encoder_comes_back_from_a_checkpoint(registry, tmp_path):
+    config = {"backbone": TINY, "decoders": [{"name": "toy.box"}], "regions": {"dims": 16}}
+    model = build_model(config, registry).eval()
+    again = load(save(model, tmp_path / "model"), registry)
+    assert exactly_equal(model, again)
+    assert again.processor.regions == model.processor.regions
+    asked = {"prompt": "what is <region>?", "image": Image.new("RGB", (48, 32), "red")}
+    asked |= {"regions": [Region.box(3, 3, 20, 20)], "max_new_tokens": 4}
+    assert again.predict(**asked).text == model.predict(**asked).text
 
 
 def test_half_the_disk_holds_matrices_in_16_bits_and_computes_in_32(registry, tmp_path):

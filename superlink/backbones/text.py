@@ -11,7 +11,7 @@ from torch import Tensor
 from transformers import AddedToken
 
 from ..errors import InputError, RoutingError
-from ..interfaces import Backbone, ImagePart, Message
+from ..interfaces import REGION_MARK, Backbone, ImagePart, Message, Part
 
 __all__ = ["TextOfProcessor"]
 
@@ -107,8 +107,10 @@ class TextOfProcessor(Backbone):
         return str(text)
 
 
-def _part(part: str | ImagePart) -> dict[str, str]:
-    return {"type": "text", "text": part} if isinstance(part, str) else {"type": "image"}
+def _part(part: Part) -> dict[str, str]:
+    if isinstance(part, ImagePart):
+        return {"type": "image"}
+    return {"type": "text", "text": part if isinstance(part, str) else REGION_MARK}
 
 
 def _special_ends(tokenizer: Any) -> tuple[str, str]:

@@ -51,6 +51,7 @@ class _CheckpointConfig(BaseModel):
     decoders: list[_DecoderRecord]
     token_ids: dict[str, int]
     max_length: int | None
+    regions: dict[str, int] | None = None
 
 
 def fingerprint(weights: Mapping[str, Tensor]) -> str:
@@ -139,5 +140,6 @@ def describe(model: LinkedModel, *, half: bool = False) -> dict[str, Any]:
         ],
         "token_ids": {token: model.vocabulary.ids[token] for token in model.vocabulary.tokens},
         "max_length": model.processor.max_length,
+        "regions": model.processor.regions and model.processor.regions.model_dump(),
         "torch": torch.__version__,
     }

@@ -51,8 +51,8 @@ def save(model: LinkedModel, folder: str | Path, *, half: bool = False) -> Path:
         config["backbone"]["adapter"] = model.backbone.save_adapter(target / "adapter")
         if not config["backbone"]["adapter"]:
             (target / "adapter").rmdir()
-        links = {f"queries.{k}": v for k, v in model.queries.state_dict().items()}
-        links |= {f"connectors.{k}": v for k, v in model.connectors.state_dict().items()}
+        parts = _link_parts(model).items()
+        links = {f"{part}.{k}": v for part, module in parts for k, v in module.state_dict().items()}
         write_tensors(links, target / LINKS)
         for name, bound in model.bound.items():
             (target / "decoders" / name).mkdir(parents=True)
@@ -68,9 +68,8 @@ def load_weights(model: LinkedModel, folder: str | Path) -> None:
     """Load links and decoders into a model that was built from the same config."""
     folder = Path(folder)
     links = read_tensors(folder / LINKS)
-    for part in ("queries", "connectors"):
+    for part, module in _link_parts(model).items():
         own = {k.removeprefix(f"{part}."): v for k, v in links.items() if k.startswith(part)}
-        module = getattr(model, part)
         try:
             module.load_state_dict(own)
         except RuntimeError as error:
@@ -89,6 +88,12 @@ def load_weights(model: LinkedModel, folder: str | Path) -> None:
                 f"{bound.distribution[0] or 'an unknown distribution'}; install the version that "
                 f"{folder / CONFIG} names. {error}"
             ) from error
+
+
+def _link_parts(model: LinkedModel) -> dict[str, nn.Module]:
+    """What of a model is neither of the backbone nor of a decoder."""
+    parts = {"queries": model.queries, "connectors": model.connectors, "regions": model.regions}
+    return {name: module for name, module in parts.items() if module is not None}
 
 
 def _card(config: dict[str, Any]) -> str:

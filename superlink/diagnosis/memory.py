@@ -159,6 +159,7 @@ def _link(backbone: Backbone, recipe: Recipe, registry: Registry) -> LinkedModel
         registry=registry,
         init_std=config.init_std,
         max_length=config.max_length,
+        regions=config.regions,
     )
     # As if its weights had just come from there: a fingerprint would have to read them.
     model.origin = Origin(config.backbone.name, config.backbone.config, fingerprint="of its source")

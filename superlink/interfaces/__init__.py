@@ -5,6 +5,7 @@ from .decoder import TaskDecoder
 from .geometry import Geometry
 from .images import open_image
 from .lora import LoraChoice
+from .regions import REGION, REGION_MARK, Region, RegionPart
 from .results import (
     Canvas,
     Event,
@@ -30,6 +31,7 @@ from .structures import (
     LinkedQueries,
     LossTerm,
     Message,
+    Part,
     Route,
     Sample,
     SuperLinkOutput,
@@ -38,6 +40,8 @@ from .structures import (
 __all__ = [
     "IMAGE",
     "PLUGIN_API_VERSION",
+    "REGION",
+    "REGION_MARK",
     "Backbone",
     "BackboneOutput",
     "BackboneSpec",
@@ -55,9 +59,12 @@ __all__ = [
     "LoraChoice",
     "LossTerm",
     "Message",
+    "Part",
     "PlainSampler",
     "Prediction",
     "Prefill",
+    "Region",
+    "RegionPart",
     "Reply",
     "ReplyEvent",
     "Requirement",

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ..errors import BackboneError
 from .lora import LoraChoice
+from .regions import Mask
 from .sampling import PlainSampler, Prefill
 from .structures import BackboneOutput, ImageFeatures, Message
 
@@ -37,6 +38,8 @@ class Backbone(nn.Module, ABC):
     spec_name: str | None = None
     """Name of the `BackboneSpec` that builds it again from a folder that `save` wrote. Where there
     is none, a model that was handed in as an object cannot be saved."""
+    grid_width: int | None = None
+    """Width of the cells in `ImageFeatures.grids`; None where the backbone tells none."""
     revision: str | None = None
     """Commit of the source that the weights come from, where it is known."""
 
@@ -159,6 +162,27 @@ class Backbone(nn.Module, ABC):
         """Run the image encoder alone. None where the backbone cannot, or where there is no
         image."""
         return None
+
+    def region_shares(self, image: Image.Image, masks: Sequence[Mask]) -> Tensor:
+        """How much of each cell of an image each of `masks` covers.
+
+        The cells are those of `ImageFeatures.grids`, and the image goes the way that `encode` takes
+        it: resized, padded, cropped or cut into tiles.
+
+        Args:
+            image: As `encode` gets it.
+            masks: R regions (H, W) of it, true inside.
+
+        Returns:
+            (R, P) from 0 to 1.
+
+        Raises:
+            BackboneError: The backbone tells no grids.
+        """
+        raise BackboneError(
+            f"{type(self).__name__} tells no grids of its image encoder. Implement `grid_width`, "
+            "`region_shares` and `ImageFeatures.grids`."
+        )
 
     @abstractmethod
     def save(self, folder: Path) -> None:

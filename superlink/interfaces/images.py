@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,10 @@ from PIL import Image, ImageOps
 
 from ..errors import InputError
 
-__all__ = ["MAX_PIXELS", "open_image"]
+__all__ = ["MAX_PIXELS", "ImageSource", "open_image", "open_images"]
+
+ImageSource = str | Path | Image.Image
+"""Where an image comes from: a file, or a picture that is open already."""
 
 MAX_PIXELS = 100_000_000
 """Images with more pixels are refused before they are decoded: 100 megapixels are 300 MB in RGB."""
@@ -39,6 +43,14 @@ def open_image(source: str | Path | Image.Image) -> Image.Image:
     if not path.is_file():
         raise InputError(f"No such image file: {str(source)!r}. Check the path.")
     return _decode(path, repr(str(source)))
+
+
+def open_images(sources: ImageSource | Sequence[ImageSource] | None) -> list[Image.Image]:
+    """Open one image, several or none; see `open_image`."""
+    if sources is None:
+        return []
+    several = [sources] if isinstance(sources, str | Path | Image.Image) else sources
+    return [open_image(source) for source in several]
 
 
 def _decode(source: Path | Image.Image, name: str) -> Image.Image:

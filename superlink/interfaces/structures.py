@@ -16,6 +16,7 @@ from torch import Tensor
 
 from ..errors import InputError
 from .geometry import Geometry
+from .regions import REGION_MARK, Region, RegionPart
 
 __all__ = [
     "IMAGE",
@@ -28,6 +29,7 @@ __all__ = [
     "LinkedQueries",
     "LossTerm",
     "Message",
+    "Part",
     "Route",
     "Sample",
     "SuperLinkOutput",
@@ -44,6 +46,7 @@ class ImagePart:
 
 
 IMAGE = ImagePart()
+Part = str | ImagePart | RegionPart
 
 
 @dataclass(frozen=True)
@@ -57,19 +60,20 @@ class Message:
 
     role: Role
     """Who speaks."""
-    content: str | tuple[str | ImagePart, ...]
-    """Text, or text and `IMAGE` parts in their order."""
+    content: str | tuple[Part, ...]
+    """Text, or text, `IMAGE` and `REGION` parts in their order."""
     allow_control: bool = False
     """Whether routing tokens in a message that is not the assistant's are meant as such."""
 
     @property
-    def parts(self) -> tuple[str | ImagePart, ...]:
+    def parts(self) -> tuple[Part, ...]:
         """The content as a tuple, also where it is text alone."""
         return (self.content,) if isinstance(self.content, str) else self.content
 
     def text_with(self, image: str) -> str:
-        """The text with a placeholder in the place of each image."""
-        return "".join(part if isinstance(part, str) else image for part in self.parts)
+        """The text with a placeholder in the place of each image, and marks for regions."""
+        others = {ImagePart: image, RegionPart: REGION_MARK}
+        return "".join(p if isinstance(p, str) else others[type(p)] for p in self.parts)
 
     @property
     def num_images(self) -> int:
@@ -77,8 +81,13 @@ class Message:
         return sum(isinstance(part, ImagePart) for part in self.parts)
 
     @property
+    def num_regions(self) -> int:
+        """How many regions stand in this message."""
+        return sum(isinstance(part, RegionPart) for part in self.parts)
+
+    @property
     def text(self) -> str:
-        """The text without its images."""
+        """The text without its images and regions."""
         return "".join(part for part in self.parts if isinstance(part, str))
 
 
@@ -102,8 +111,12 @@ class Sample:
     call."""
     key: str = ""
     """A stable name; random draws of decoders depend on it, not on the layout of devices."""
+    regions: tuple[Region, ...] = ()
+    """The regions in the order of their `REGION` parts, in pixels of the images given here; each
+    without an `image` gets the last one before it."""
 
     def __post_init__(self) -> None:
+        self._place_regions()
         expected = sum(message.num_images for message in self.messages)
         if expected != len(self.images):
             raise InputError(
@@ -121,6 +134,32 @@ class Sample:
                 f"Received: {len(self.geometries)} geometries for {len(self.images)} images, "
                 f"key={self.key!r}"
             )
+
+    def _place_regions(self) -> None:
+        """Give each region the index of its image."""
+        expected = sum(message.num_regions for message in self.messages)
+        if expected != len(self.regions):
+            raise InputError(
+                f"A sample needs one region for each REGION part, {REGION_MARK}, of its messages. "
+                f"Expected {expected} regions. Received: {len(self.regions)}, key={self.key!r}"
+            )
+        seen, before = 0, []
+        for part in (part for message in self.messages for part in message.parts):
+            seen += isinstance(part, ImagePart)
+            if isinstance(part, RegionPart):
+                before.append(seen - 1)
+        placed = [
+            region if region.image is not None else region.on(last)
+            for region, last in zip(self.regions, before, strict=True)
+        ]
+        for index, region in enumerate(placed):
+            if region.image is None or not 0 <= region.image < len(self.images):
+                raise InputError(
+                    "A region lies on an image that stands before it in the conversation, or on "
+                    f"the one that it names. Received: region {index} of a sample with "
+                    f"{len(self.images)} images, image={region.image}, key={self.key!r}"
+                )
+        object.__setattr__(self, "regions", tuple(placed))
 
 
 @dataclass(frozen=True)
@@ -240,6 +279,9 @@ class ImageFeatures:
     """Feature maps (images, C, H, W), finest first; empty where the encoder gives none."""
     raw: Any = None
     """The backbone's own form, handed back to its forward so that the encoder runs once."""
+    grids: tuple[Tensor, ...] = ()
+    """For each image (P, C) what the encoder made of its P cells, in the order of
+    `Backbone.region_shares`; empty where the backbone tells none."""
 
 
 @dataclass

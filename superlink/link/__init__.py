@@ -5,6 +5,7 @@ from .embedding import LinkHooks, StateTap
 from .generation import GenerationOptions, decode, generate
 from .processing import Batch, Processor
 from .queries import SuperLinkQueries, module_key
+from .regions import RegionConfig, RegionEncoder
 from .routing import Binding, ParsedText, RoutingVocabulary, written_tokens
 from .rows import GeneratedRow
 
@@ -17,6 +18,8 @@ __all__ = [
     "LinkHooks",
     "ParsedText",
     "Processor",
+    "RegionConfig",
+    "RegionEncoder",
     "RoutingVocabulary",
     "StateTap",
     "SuperLinkQueries",

@@ -41,10 +41,18 @@ class LinkHooks:
         ids: The linked ids, in the order of `rows.input_rows()`.
         num_controls: How many of them, the first ones, are control tokens.
         vocab_size: Columns of the bare output head.
+        regions: Whether the last id is that of a region: no row of `rows` is its value, but what
+            `filled` is told.
     """
 
     def __init__(
-        self, rows: LinkRows, ids: Sequence[int], num_controls: int, vocab_size: int
+        self,
+        rows: LinkRows,
+        ids: Sequence[int],
+        num_controls: int,
+        vocab_size: int,
+        *,
+        regions: bool = False,
     ) -> None:
         if len(set(ids)) != len(ids):
             raise RoutingError(f"Each linked token needs an id of its own. Received: ids={ids}")
@@ -54,6 +62,9 @@ class LinkHooks:
         self.first = min(ids)
         self.index = torch.full((max(ids) - self.first + 1,), -1, dtype=torch.long)
         self.index[torch.tensor(ids) - self.first] = torch.arange(len(ids))
+        self._region = len(ids) - 1 if regions else None
+        self.region_values: Tensor | None = None
+        """(B, most regions of a row, C) for the next forwards, see `filled`."""
         self._pending: Tensor | None = None
         self._fired = False
         self._modules: list[nn.Module] = []
@@ -102,6 +113,20 @@ class LinkHooks:
         """Whether the hooks are on."""
         return bool(self._on_backbone)
 
+    @contextmanager
+    def filled(self, values: Tensor | None) -> Iterator[None]:
+        """Give the regions of each row, in their order, these values inside of the `with` block.
+
+        Args:
+            values: (B, most regions of a row, C). A forward may have several rows for each of B,
+                side by side, as a search by beams has.
+        """
+        self.region_values, before = values, self.region_values
+        try:
+            yield
+        finally:
+            self.region_values = before
+
     def positions(self, ids: Tensor) -> Tensor:
         """For each id its index in the input rows, -1 where it is not linked."""
         self.index = self.index.to(ids.device)
@@ -140,8 +165,25 @@ class LinkHooks:
         if pending is None:
             return output
         values = self.rows.input_rows().to(output.dtype)
-        linked = nn.functional.embedding(pending.clamp(min=0), values)
-        return torch.where((pending >= 0)[..., None], linked, output)
+        linked = nn.functional.embedding(pending.clamp(0, len(values) - 1), values)
+        output = torch.where((pending >= 0)[..., None], linked, output)
+        return output if self._region is None else self._put_regions(pending, output)
+
+    def _put_regions(self, pending: Tensor, output: Tensor) -> Tensor:
+        """Put the values of regions into (B, T, C), row by row in their order."""
+        is_region = torch.eq(pending, -1 if self._region is None else self._region)
+        order = is_region.cumsum(1) - 1  # (B, T)
+        known = self.region_values
+        if known is None or int(order.max()) >= known.shape[1]:
+            if not is_region.any():
+                return output
+            raise RoutingError(
+                f"Expected the values of {int(order.max()) + 1} regions in a row. Received: "
+                f"{0 if known is None else known.shape[1]}. Give `regions` to the model's forward."
+            )
+        rows = torch.arange(len(pending), device=pending.device) * len(known) // len(pending)
+        values = known.to(output.dtype)[rows[:, None], order.clamp(min=0)]
+        return torch.where(is_region[..., None], values, output)
 
     def _add_logits(
         self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], logits: Tensor

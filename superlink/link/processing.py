@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypedDict
 
@@ -11,17 +11,20 @@ from torch import Tensor
 
 from ..errors import InputError
 from ..interfaces import (
+    REGION_MARK,
     Backbone,
     Call,
     CallInput,
     DecoderInputs,
-    ImagePart,
     Message,
+    Part,
+    RegionPart,
     Route,
     Sample,
     TaskDecoder,
 )
 from .answers import Conversation, answer_spans
+from .regions import RegionConfig, region_inputs
 from .routing import RoutingVocabulary, written_tokens
 
 __all__ = ["IGNORE", "Batch", "Encoded", "Processor"]
@@ -38,6 +41,7 @@ class Batch(TypedDict):
     routes: list[Route]
     calls: list[Call]
     decoder_inputs: dict[str, DecoderInputs]
+    regions: dict[str, Tensor] | None
     dropped: list[str]
 
 
@@ -61,6 +65,7 @@ class Processor:
         vocabulary: The control tokens of the model.
         decoders: By name; they prepare their own image streams.
         max_length: Samples with more tokens are dropped, never cut. None: no limit.
+        regions: Of the model's region encoder; None: it has none.
     """
 
     def __init__(
@@ -69,7 +74,9 @@ class Processor:
         vocabulary: RoutingVocabulary,
         decoders: Mapping[str, TaskDecoder],
         max_length: int | None = None,
+        regions: RegionConfig | None = None,
     ) -> None:
+        self.regions = regions
         self.backbone = backbone
         self.vocabulary = vocabulary
         self.decoders = decoders
@@ -102,6 +109,7 @@ class Processor:
             routes=routes,
             calls=calls,
             decoder_inputs=self.decoder_inputs(samples, routes, run, training=True),
+            regions=self.region_inputs(samples),
             dropped=[],
         )
 
@@ -174,9 +182,14 @@ class Processor:
         for message in sample.messages:
             trusted = self.vocabulary.is_trusted(message)
             treat = self.vocabulary.expand if trusted else self.vocabulary.escape
-            parts = (treat(part) if isinstance(part, str) else part for part in _joined(message))
-            controlled.append(replace(message, content=tuple(parts)))
+            parts = (treat(p) if isinstance(p, str) else p for p in _joined(message.parts))
+            marked = (REGION_MARK if isinstance(part, RegionPart) else part for part in parts)
+            controlled.append(replace(message, content=tuple(_joined(marked))))
         return controlled
+
+    def region_inputs(self, samples: Sequence[Sample]) -> dict[str, Tensor] | None:
+        """What the region encoder needs of a batch; see `superlink.link.regions`."""
+        return region_inputs(samples, self.backbone, self.regions)
 
     def labels(self, samples: Sequence[Sample], encoded: Encoded) -> Tensor:
         """Labels (B, T): the assistant's messages are supervised, their slots are not.
@@ -283,10 +296,10 @@ def _targets(samples: Sequence[Sample], calls: Sequence[Call]) -> list[Mapping[s
     return [target for call in calls if (target := left[call.row].pop(0)) is not None]
 
 
-def _joined(message: Message) -> list[str | ImagePart]:
-    """The parts of a message, neighbouring texts as one: a control string may lie across them."""
-    joined: list[str | ImagePart] = []
-    for part in message.parts:
+def _joined(parts: Iterable[Part]) -> list[Part]:
+    """Parts of a message, neighbouring texts as one: a control string may lie across them."""
+    joined: list[Part] = []
+    for part in parts:
         if isinstance(part, str) and joined and isinstance(joined[-1], str):
             joined[-1] += part
         else:

@@ -10,7 +10,7 @@ from itertools import groupby
 from torch import Tensor
 
 from ..errors import PluginConflictError, RoutingError
-from ..interfaces import Call, Message, Route
+from ..interfaces import REGION_MARK, Call, Message, Route
 from .escaping import Escaper
 
 __all__ = [
@@ -57,14 +57,21 @@ class RoutingVocabulary:
     """The control tokens of one model.
 
     `tokens` lists them in the order of the link's rows: phrase marks and routing tokens, which
-    have logits, then the slots of each bank, which have none.
+    have logits, then the slots of each bank, which have none; last `<region>`, where it is used.
 
     Args:
         bindings: One for each routing token.
         special_tokens: Control strings of the backbone, escaped in what users type.
+        regions: Whether the model takes regions.
     """
 
-    def __init__(self, bindings: Iterable[Binding], special_tokens: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        bindings: Iterable[Binding],
+        special_tokens: Iterable[str] = (),
+        *,
+        regions: bool = False,
+    ) -> None:
         self.bindings: dict[str, Binding] = {}
         for binding in bindings:
             if taken := self.bindings.get(binding.token):
@@ -79,11 +86,13 @@ class RoutingVocabulary:
         self.slots = {
             bank: tuple(f"<|{bank}_{i}|>" for i in range(size)) for bank, size in self.banks.items()
         }
-        self.tokens = (*self.controls, *(slot for bank in self.slots.values() for slot in bank))
+        self.region_token = (REGION_MARK,) if regions else ()
+        slots = (slot for bank in self.slots.values() for slot in bank)
+        self.tokens = (*self.controls, *slots, *self.region_token)
         self.ids: dict[str, int] = {}
         specials = {token for token in special_tokens if len(token) > 1}
         # Tokens of other models as well: data that serves several escapes them all.
-        self._typed = Escaper({*specials, *self.tokens, *STANDARD_TOKENS, "<region>"})
+        self._typed = Escaper({*specials, *self.tokens, *STANDARD_TOKENS, REGION_MARK})
         self._linked = Escaper(self.tokens)
         self._slots = Escaper(token for token in self.tokens if token not in self.controls)
         self._controls = _any_of(self.controls)

@@ -71,6 +71,7 @@ class Rows:
         self._vocabulary = vocabulary
         self._eos = backbone.eos_ids() if start.eos_ids is None else start.eos_ids
         self._slots = {vocabulary.ids[s] for bank in vocabulary.slots.values() for s in bank}
+        self._slots |= {vocabulary.ids[token] for token in vocabulary.region_token}
         # Marks of phrases are of no use without a route behind them.
         self._routing = {vocabulary.ids[token] for token in vocabulary.controls}
         self._mask: Tensor | None = None

@@ -26,6 +26,8 @@ from ..link import (
     Connector,
     LinkHooks,
     Processor,
+    RegionConfig,
+    RegionEncoder,
     RoutingVocabulary,
     SuperLinkQueries,
     module_key,
@@ -46,6 +48,7 @@ class LinkedModel(nn.Module):
         origin: Where the backbone comes from; without it the model cannot be saved.
         init_std: Spread of the queries' first values.
         max_length: Training samples with more tokens are dropped.
+        regions: Sizes of a region encoder; without it the model takes no regions.
     """
 
     def __init__(
@@ -56,13 +59,15 @@ class LinkedModel(nn.Module):
         origin: Origin | None = None,
         init_std: float = 0.02,
         max_length: int | None = None,
+        regions: RegionConfig | None = None,
     ) -> None:
         super().__init__()
         self.backbone = backbone
         self.origin = origin
         self.bound = by_name(decoders)
         bindings = [binding for bound in decoders for binding in bound.bindings()]
-        self.vocabulary = RoutingVocabulary(bindings, backbone.special_tokens())
+        special = backbone.special_tokens()
+        self.vocabulary = RoutingVocabulary(bindings, special, regions=regions is not None)
         ids = backbone.add_tokens(self.vocabulary.tokens)
         self.vocabulary.bind_ids(ids)
 
@@ -79,12 +84,16 @@ class LinkedModel(nn.Module):
         self.queries.start_from(_weight(embeddings[0]), _weight(head), self._descriptions())
         self.decoders = nn.ModuleDict({module_key(n): b.decoder for n, b in self.bound.items()})
         self.connectors = nn.ModuleDict(self._build_connectors())
-        for part in (self.decoders, self.connectors):
-            part.to(_weight(head).device)
-        self.hooks = LinkHooks(self.queries, ids, num_controls, backbone.vocab_size)
+        self.regions = None if regions is None else self._build_regions(regions, embeddings[0])
+        for part in (self.decoders, self.connectors, self.regions):
+            if part is not None:
+                part.to(_weight(head).device)
+        self.hooks = LinkHooks(
+            self.queries, ids, num_controls, backbone.vocab_size, regions=regions is not None
+        )
         self.hooks.attach(backbone)
         modules = {name: bound.decoder for name, bound in self.bound.items()}
-        self.processor = Processor(backbone, self.vocabulary, modules, max_length)
+        self.processor = Processor(backbone, self.vocabulary, modules, max_length, regions)
         self.stop_gradient = False
         self.idle = False
         self.lm_weight = 1.0
@@ -111,6 +120,11 @@ class LinkedModel(nn.Module):
                 connectors[key] = standard if own is None else own
         return connectors
 
+    def _build_regions(self, config: RegionConfig, embedding: nn.Module) -> RegionEncoder:
+        """The region encoder, whose values are as large as those of words."""
+        spread = float(_weight(embedding).detach().float().std())
+        return RegionEncoder(self.backbone.hidden_size, self.backbone.grid_width, config, spread)
+
     @property
     def device(self) -> torch.device:
         """Where the queries live."""
@@ -135,6 +149,7 @@ class LinkedModel(nn.Module):
         routes: Sequence[Route] = (),
         calls: Sequence[Call] = (),
         decoder_inputs: Mapping[str, DecoderInputs] | None = None,
+        regions: Mapping[str, Tensor] | None = None,
         **ignored: Any,
     ) -> SuperLinkOutput:
         """One training forward on a batch of the processor.
@@ -144,12 +159,15 @@ class LinkedModel(nn.Module):
         call with weight 0, so that every rank takes part in every collective.
         """
         decoder_inputs = decoder_inputs or {}
-        features = self.image_features(inputs, decoder_inputs)
+        features = self.image_features(inputs, decoder_inputs, regions)
         columns = None if labels is None else needed_columns(labels, routes, self.vocabulary)
-        out = self.backbone(
-            inputs, image_features=features, logits_to_keep=0 if columns is None else columns
-        )
+        with self.hooks.filled(self.region_values(regions, features)):
+            out = self.backbone(
+                inputs, image_features=features, logits_to_keep=0 if columns is None else columns
+            )
         losses: dict[str, LossTerm] = {}
+        if self.idle and self.regions is not None and regions is None:
+            losses["regions/idle"] = self.regions.idle(), 1.0
         if labels is not None and columns is not None:
             losses["lm"] = language_loss(out.logits, labels, columns)
             routes = moved(routes, columns)
@@ -207,11 +225,25 @@ class LinkedModel(nn.Module):
         return hidden[rows[:, None], columns]
 
     def image_features(
-        self, inputs: Mapping[str, Tensor], decoders: Mapping[str, Any] | Sequence[str]
+        self,
+        inputs: Mapping[str, Tensor],
+        decoders: Mapping[str, Any] | Sequence[str],
+        regions: Mapping[str, Tensor] | None = None,
     ) -> ImageFeatures | None:
-        """Run the image encoder of the backbone once, where one of `decoders` shares it."""
+        """Run the image encoder of the backbone once, where regions or one of `decoders` share
+        it."""
         wanted = any(self.bound[name].decoder.uses_image_features for name in decoders)
+        wanted |= regions is not None and self.backbone.grid_width is not None
         return self.backbone.image_features(inputs) if wanted else None
+
+    def region_values(
+        self, regions: Mapping[str, Tensor] | None, features: ImageFeatures | None
+    ) -> Tensor | None:
+        """What the regions of a batch are in the LLM's input; see `RegionEncoder`."""
+        if regions is None or self.regions is None:
+            return None
+        values: Tensor = self.regions(regions, features)
+        return values
 
     def with_features(
         self, name: str, batch: DecoderInputs, features: ImageFeatures | None
@@ -266,7 +298,8 @@ class LinkedModel(nn.Module):
         total = torch.zeros((), device=self.device)
         for key, (value, count) in losses.items():
             name = key.split("/")[0]
-            weight = self.lm_weight if key == "lm" else self.bound[name].loss_weight
+            weight = self.bound[name].loss_weight if name in self.bound else 1.0
+            weight = self.lm_weight if key == "lm" else weight
             total = total + weight * value / torch.as_tensor(count).clamp(min=1)
         return total
 

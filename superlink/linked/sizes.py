@@ -18,8 +18,8 @@ class PartSize:
     """One part of a linked model."""
 
     name: str
-    """`backbone`, `adapter` (LoRA), `queries` (with the rows of the routing tokens), `connectors`,
-    or `decoder NAME`."""
+    """`backbone`, `adapter` (LoRA), `queries` (with the rows of the routing tokens), `regions`,
+    `connectors`, or `decoder NAME`."""
     parameters: int
     """Numbers that it holds; of a quantized weight, those that it is packed into."""
     trained: int
@@ -61,6 +61,8 @@ def part_sizes(model: LinkedModel, *, backbone_changed: bool = False) -> list[Pa
 
 def _other_parts(model: LinkedModel) -> Iterator[tuple[str, nn.Module]]:
     yield "queries", model.queries
+    if model.regions is not None:
+        yield "regions", model.regions
     yield "connectors", model.connectors
     for name, bound in model.bound.items():
         yield f"decoder {name}", bound.decoder

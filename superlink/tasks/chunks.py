@@ -9,7 +9,7 @@ from functools import partial
 from itertools import groupby
 
 from ..errors import ConfigError, InputError
-from ..interfaces import ImagePart, Message, Reply, Sample
+from ..interfaces import Message, Part, Reply, Sample
 from .merging import merge_replies
 from .phrasing import escape_controls
 
@@ -124,5 +124,5 @@ def _with_names(
     return [replace(message, content=_replaced(message, whole, write(part))) for part in parts]
 
 
-def _replaced(message: Message, old: str, new: str) -> tuple[str | ImagePart, ...]:
+def _replaced(message: Message, old: str, new: str) -> tuple[Part, ...]:
     return tuple(p.replace(old, new) if isinstance(p, str) else p for p in message.parts)

@@ -1,0 +1,130 @@
+"""Regions in the LLM's input: one value for each, in its place, and nothing else changes."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from superlink.errors import ConfigError, InputError
+from superlink.interfaces import IMAGE, REGION, Message, Region, Sample
+from superlink.link import RegionConfig
+from superlink.testing.models import toy_model
+
+CONFIG = RegionConfig(image_size=32, dims=16)
+BOXES = (Region.box(2, 3, 20, 18), Region.box(22, 4, 44, 28), Region.point((30, 20)))
+
+
+@pytest.fixture(scope="module")
+def model():
+    return toy_model(regions=CONFIG)
+
+
+def picture(seed=0, size=(48, 32)):
+    pixels = np.random.default_rng(seed).integers(0, 255, (size[1], size[0], 3), dtype=np.uint8)
+    return Image.fromarray(pixels)
+
+
+def question(*regions, text="segment", image=None, answer="<p>region 1</p>[BOX]"):
+    parts = (IMAGE, text, *(part for _ in regions for part in (" ", REGION)))
+    messages = (Message("user", parts), Message("assistant", answer))
+    target = {"bboxes": torch.tensor([[2.0, 3, 20, 18]]), "labels": torch.tensor([0])}
+    targets = (target,) if "[BOX]" in answer else ()
+    return Sample(messages, (image or picture(),), targets=targets, regions=regions)
+
+
+def states(model, *samples):
+    """The states behind the routes of forced answers."""
+    with model._evaluating():
+        answers, _ = model._force(samples)
+    return torch.stack(answers.states)
+
+
+def test_the_states_tell_regions_apart(model):
+    first, second = (states(model, question(box)) for box in BOXES[:2])
+    assert (first - second).abs().max() > 1e-3
+    assert torch.equal(first, states(model, question(BOXES[0])))
+
+
+def test_a_batch_gives_what_each_row_gives_alone(model):
+    samples = [
+        question(BOXES[0]),
+        question(*BOXES, text="find all of"),
+        question(image=picture(1)),
+        question(BOXES[2], BOXES[1], image=picture(2)),
+    ]
+    together = states(model, *samples)
+    for index, sample in enumerate(samples):
+        assert torch.allclose(together[index], states(model, sample)[0], atol=1e-4)
+
+
+def test_generation_sees_the_regions_that_forced_routing_sees(model):
+    asked = [question(box) for box in BOXES[:2]]
+    prompts = [Sample(s.messages[:1], s.images, regions=s.regions) for s in asked]
+    alone = [model.answer([prompt], max_new_tokens=6)[0] for prompt in prompts]
+    together = model.answer(prompts, max_new_tokens=6)
+    assert [reply.text for reply in together] == [reply.text for reply in alone]
+    beams = model.answer(prompts, max_new_tokens=4, do_sample=True, num_return_sequences=2)
+    assert len(beams) == 4
+
+
+def test_a_conversation_without_regions_is_that_of_a_model_without_an_encoder(model):
+    plain = toy_model()
+    plain.queries.load_state_dict(model.queries.state_dict())
+    plain.connectors.load_state_dict(model.connectors.state_dict())
+    assert torch.equal(states(model, question()), states(plain, question()))
+
+
+def test_the_gradient_reaches_the_encoder(model):
+    batch = model.processor([question(BOXES[0]), question()])
+    model(**{key: value for key, value in batch.items() if key != "dropped"}).loss.backward()
+    for name, parameter in model.regions.named_parameters():
+        assert parameter.grad is not None and parameter.grad.abs().sum() > 0, name
+    model.zero_grad()
+
+
+def test_an_idle_encoder_takes_part_with_weight_zero(model):
+    batch = model.processor([question()])
+    del batch["dropped"]
+    with_it = model(**batch).loss
+    model.idle = True
+    try:
+        loss = model(**batch).loss
+    finally:
+        model.idle = False
+    assert torch.allclose(loss, with_it)
+    loss.backward()
+    assert all(p.grad is not None and not p.grad.any() for p in model.regions.parameters())
+    model.zero_grad()
+
+
+def test_a_user_cannot_forge_a_region(model):
+    sample = Sample((Message("user", (IMAGE, "what is <region>?")),), (picture(),))
+    ids = model.processor.encode([sample]).inputs["input_ids"]
+    assert model.vocabulary.ids["<region>"] not in ids
+    assert model.predict("what is <region>?", picture(), max_new_tokens=2).text is not None
+
+
+def test_predict_takes_one_region_for_each_mark(model):
+    reply = model.predict("segment <region>", picture(), regions=[BOXES[0]], max_new_tokens=3)
+    assert reply.text is not None
+    with pytest.raises(InputError, match="and 2 regions"):
+        model.predict("segment <region>", picture(), regions=BOXES[:2])
+    with pytest.raises(InputError, match="inside of its image"):
+        model.predict("segment <region>", picture(), regions=[Region.point((500, 3))])
+
+
+def test_a_model_without_an_encoder_says_how_to_get_one():
+    with pytest.raises(ConfigError, match="no region encoder"):
+        toy_model().predict("segment <region>", picture(), regions=[BOXES[0]])
+
+
+def test_the_place_of_a_region_counts_by_itself(model):
+    """Two parts of a plain image differ in their place alone."""
+    plain = Image.new("RGB", (48, 32), (90, 90, 90))
+    left, right = Region.box(2, 2, 12, 12), Region.box(34, 18, 44, 28)
+    values = [
+        model.region_values(model.processor.region_inputs([question(box, image=plain)]), None)
+        for box in (left, right, left)
+    ]
+    assert (values[0] - values[1]).abs().max() > 1e-3 * values[0].abs().max()
+    assert torch.equal(values[0], values[2])
