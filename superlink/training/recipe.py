@@ -100,6 +100,9 @@ class Recipe(BaseModel):
     """Of weights, data and order."""
     model: ModelConfig
     """Backbone and decoders."""
+    start: Path | None = None
+    """A checkpoint folder whose weights the model starts from: it has the same backbone and the
+    same decoders. A region encoder that it lacks starts fresh."""
     data: dict[str, DataChoice]
     """Data sets by name."""
     stages: tuple[Stage, ...] = Field(min_length=1)

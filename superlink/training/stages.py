@@ -78,6 +78,8 @@ def train(
     _claim(output, recipe)
     set_seed(recipe.seed)
     model = build_model(recipe.model, registry)
+    if recipe.start is not None and not any(map(_is_finished, folders)):
+        restore(model, recipe.start, registry, partly=True)
     fixed = frozenset(name for name, p in model.named_parameters() if not p.requires_grad)
     for index, folder in enumerate(folders):
         if _is_finished(folder):

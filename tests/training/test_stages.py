@@ -11,8 +11,9 @@ from safetensors.torch import load_file
 
 import superlink
 from superlink.build import build_model
-from superlink.errors import ConfigError, InputError, MissingDependencyError
-from superlink.training import stages, train
+from superlink.errors import CheckpointError, ConfigError, InputError, MissingDependencyError
+from superlink.link import RegionConfig
+from superlink.training import Recipe, stages, train
 
 TEXT = {"data": "lists", "run_decoders": False, "link_loss": 0.5}
 
@@ -99,6 +100,29 @@ def test_checkpoints_are_whole_models(run, recipe, registry):
     name = "queries.banks.toy-detection"
     assert not handed_on[name].equal(last[name])
     assert handed_on[name].equal(average[f"average.{name}"])
+
+
+def test_run_starts_from_the_weights_of_a_checkpoint(run, recipe):
+    first = run(recipe(steps=2), "first")
+    more = recipe(steps=1)
+    barely = more.stages[0].model_copy(update={"learning_rate": 1e-12, "weight_decay": 0.0})
+    model = more.model.model_copy(update={"regions": RegionConfig(image_size=32, dims=16)})
+    update = {"start": first.folder, "model": model, "stages": (barely,)}
+    second = run(more.model_copy(update=update), "second")
+    trained, fresh = second.model.state_dict(), first.model.state_dict()
+    assert {name for name in trained if name not in fresh} == {
+        name for name in trained if name.startswith("regions.")
+    }
+    for name, weight in fresh.items():
+        torch.testing.assert_close(trained[name], weight)
+
+
+def test_start_of_another_size_is_refused(run, recipe):
+    first = run(recipe(steps=1), "first")
+    other = recipe(steps=1).model_dump(mode="json") | {"start": str(first.folder)}
+    other["model"]["backbone"]["config"]["hidden_size"] = 32
+    with pytest.raises(CheckpointError, match="built otherwise"):
+        run(Recipe(**other), "second")
 
 
 def test_run_killed_again_and_again_goes_on_bit_for_bit(run, recipe, kill, tmp_path):
