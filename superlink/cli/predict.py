@@ -15,8 +15,9 @@ from ..errors import InputError
 from ..interfaces import InstancePrediction, Reply
 from ..interfaces.images import open_image
 from .output import quiet_libraries, stderr, stdout
+from .regions import REGION_HELP, read_region
 
-__all__ = ["app"]
+__all__ = ["app", "draw_picture", "show_gaps"]
 
 app = typer.Typer(add_completion=False)
 
@@ -35,6 +36,7 @@ def predict(
     image: Annotated[
         list[Path] | None, typer.Option(help="Picture to ask about; several are possible.")
     ] = None,
+    region: Annotated[list[str] | None, typer.Option(help=REGION_HELP)] = None,
     picture: Annotated[Path | None, typer.Option(help="Write the reply as a picture.")] = None,
     answer: Annotated[
         str | None,
@@ -87,12 +89,17 @@ def predict(
     Example: superlink predict demo/model "the left apple" --best --image demo/scene.png
 
     Example: superlink predict demo/model --classes apple,dog --image demo/scene.png
+
+    Example: superlink predict MODEL "segment <region>" --region point:60,40 --image scene.png
     """
     images = [open_image(path) for path in image or ()]
     if picture is not None:
         _check_picture(picture, len(images))
     names = None if classes is None else _class_names(classes)
     _check_question(prompt, names, answer, len(images))
+    regions = [read_region(text) for text in region or ()]
+    if regions and names is not None:
+        raise InputError("--region stands for a <region> of a prompt. Received: --classes as well")
     quiet_libraries(threads)
     from ..build import load  # here, as the help and mistakes in the arguments need none of it
     from ..tasks.finding import find_classes
@@ -102,6 +109,7 @@ def predict(
         reply = linked.predict(
             prompt or "",
             images,
+            regions=regions,
             answer=answer,
             max_new_tokens=max_new_tokens,
             max_routes=max_routes,
@@ -120,7 +128,7 @@ def predict(
         )
     reply = reply.best() if best else reply
     if picture is not None:
-        _draw(images[-1], reply, threshold, picture)
+        draw_picture(images[-1], reply, threshold, picture)
     if as_json:
         typer.echo(json.dumps(reply.to_json(), indent=2))
         return
@@ -169,7 +177,8 @@ def _check_question(
         )
 
 
-def _draw(image: Image.Image, reply: Reply, threshold: float, picture: Path) -> None:
+def draw_picture(image: Image.Image, reply: Reply, threshold: float, picture: Path) -> None:
+    """Write the picture of a reply; `InputError` where that is not possible."""
     from ..visualization import draw_reply
 
     drawn = draw_reply(image, reply, threshold)
@@ -199,6 +208,11 @@ def _show(reply: Reply, threshold: float) -> None:
         stdout.print(Text(f"found {', '.join(numbers)}"))
     if table.row_count:
         stdout.print(table)
+    show_gaps(reply)
+
+
+def show_gaps(reply: Reply) -> None:
+    """Tell what a reply lacks: its end, or calls that could not be served."""
     if not reply.complete:
         stderr.print("the answer was cut: allow more with --max-new-tokens", style="yellow")
     for failure in reply.failures:
