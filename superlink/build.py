@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
-from torch import Tensor
 
 from . import checkpoint
 from .errors import CheckpointError, ConfigError, PluginError, SuperLinkError
@@ -212,24 +211,11 @@ def load(
         ) from error
 
 
-def restore(
-    model: SuperLinkModel,
-    folder: str | Path,
-    registry: Registry | None = None,
-    *,
-    partly: bool = False,
-) -> None:
+def restore(model: SuperLinkModel, folder: str | Path, registry: Registry | None = None) -> None:
     """Put the weights of a checkpoint into a model that was built from the same config.
 
-    Args:
-        model: Where they go.
-        folder: The checkpoint.
-        registry: Where the checkpoint's backbone is looked up; None takes what is installed.
-        partly: Whether a region encoder that the checkpoint lacks may stay as it is.
-
     Raises:
-        CheckpointError: The checkpoint has an adapter and the model has none, or the other way;
-            its weights do not fit.
+        CheckpointError: The checkpoint has an adapter and the model has none, or the other way.
     """
     folder = Path(folder)
     saved = checkpoint.read_config(folder)["backbone"]
@@ -241,24 +227,11 @@ def restore(
     own = model.backbone.base_state_dict()
     if saved["saved"] or checkpoint.fingerprint(own) != saved["fingerprint"]:
         fresh = _load_backbone(saved, folder, registry or default_registry()).base_state_dict()
-        _check_same(own, fresh, folder)
         with torch.no_grad():
             for name, weight in own.items():
                 weight.copy_(fresh[name])
     _load_adapter(model, saved, folder)
-    checkpoint.load_weights(model, folder, partly=partly)
-
-
-def _check_same(own: Mapping[str, Tensor], fresh: Mapping[str, Tensor], folder: Path) -> None:
-    """Raise where the weights of two backbones differ in name or shape."""
-    shapes = [{name: tuple(w.shape) for name, w in side.items()} for side in (own, fresh)]
-    if different := sorted(dict(shapes[0].items() ^ shapes[1].items())):
-        raise CheckpointError(
-            f"The backbone of {folder} is built otherwise than the model's. Received: "
-            f"{len(different)} weights that differ, the first {different[0]!r}: "
-            f"{shapes[1].get(different[0])} there, {shapes[0].get(different[0])} here. Give the "
-            "recipe the same backbone and the same settings."
-        )
+    checkpoint.load_weights(model, folder)
 
 
 def _load_backbone(saved: Mapping[str, Any], folder: Path, registry: Registry) -> Backbone:

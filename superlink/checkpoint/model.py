@@ -64,17 +64,12 @@ def save(model: LinkedModel, folder: str | Path, *, half: bool = False) -> Path:
     return folder
 
 
-def load_weights(model: LinkedModel, folder: str | Path, *, partly: bool = False) -> None:
-    """Load links and decoders into a model that was built from the same config.
-
-    With `partly`, a region encoder that the checkpoint lacks stays as it is.
-    """
+def load_weights(model: LinkedModel, folder: str | Path) -> None:
+    """Load links and decoders into a model that was built from the same config."""
     folder = Path(folder)
     links = read_tensors(folder / LINKS)
     for part, module in _link_parts(model).items():
         own = {k.removeprefix(f"{part}."): v for k, v in links.items() if k.startswith(part)}
-        if partly and part == "regions" and not own:
-            continue
         try:
             module.load_state_dict(own)
         except RuntimeError as error:

@@ -20,6 +20,7 @@ from .dataset import Conversation, StageDataset, open_data
 from .mixture import Mixture
 from .parameters import freeze
 from .recipe import Recipe, Stage
+from .starting import start_from
 from .trainer import SuperLinkTrainer, stage_arguments
 
 __all__ = ["TrainingResult", "train"]
@@ -79,7 +80,7 @@ def train(
     set_seed(recipe.seed)
     model = build_model(recipe.model, registry)
     if recipe.start is not None and not any(map(_is_finished, folders)):
-        restore(model, recipe.start, registry, partly=True)
+        start_from(model, recipe.start, recipe.start_parts, registry)
     fixed = frozenset(name for name, p in model.named_parameters() if not p.requires_grad)
     for index, folder in enumerate(folders):
         if _is_finished(folder):

@@ -117,12 +117,22 @@ def test_run_starts_from_the_weights_of_a_checkpoint(run, recipe):
         torch.testing.assert_close(trained[name], weight)
 
 
-def test_start_of_another_size_is_refused(run, recipe):
+def test_parts_of_a_model_of_another_size_may_start_from_a_checkpoint(run, recipe):
     first = run(recipe(steps=1), "first")
     other = recipe(steps=1).model_dump(mode="json") | {"start": str(first.folder)}
     other["model"]["backbone"]["config"]["hidden_size"] = 32
+    other["stages"][0] |= {"learning_rate": 1e-12, "weight_decay": 0.0}
     with pytest.raises(CheckpointError, match="built otherwise"):
         run(Recipe(**other), "second")
+    with pytest.raises(ConfigError, match="'decoder', and no weight"):
+        run(Recipe(**other | {"start_parts": ["decoder"]}), "third")
+    parts = ["decoders", "backbone.model.model.vision_tower"]
+    model = run(Recipe(**other | {"start_parts": parts}), "fourth").model
+    theirs = first.model.state_dict()
+    same = [name for name in theirs if name.startswith(tuple(f"{part}." for part in parts))]
+    assert len(same) > 10
+    for name in same:
+        torch.testing.assert_close(model.state_dict()[name], theirs[name])
 
 
 def test_run_killed_again_and_again_goes_on_bit_for_bit(run, recipe, kill, tmp_path):
