@@ -1,13 +1,16 @@
 """Metrics: plain numbers and arrays in, numbers out. Evaluators feed them."""
 
 from .average_precision import COCO_SIGMAS, Instance, average_precision, mean_over_sets
+from .captions import caption_metrics
 from .counting import counting_metrics
 from .crowd import CrowdImage, crowd_metrics
 from .matching import CategoryMatcher, Match, load_synonyms, normalize_phrase
+from .mentions import Mentions, mention_metrics
 from .overlap import box_cover, box_iou, mask_overlap, match_boxes, matched_f1, region_metrics
 from .routing import RoutingScore
 from .salience import salience_metrics, salience_scores
 from .segmentation import count_pixels, label_map, segmentation_metrics
+from .words import normalize_answer, semantic_similarity, word_iou
 
 __all__ = [
     "COCO_SIGMAS",
@@ -15,10 +18,12 @@ __all__ = [
     "CrowdImage",
     "Instance",
     "Match",
+    "Mentions",
     "RoutingScore",
     "average_precision",
     "box_cover",
     "box_iou",
+    "caption_metrics",
     "count_pixels",
     "counting_metrics",
     "crowd_metrics",
@@ -28,9 +33,13 @@ __all__ = [
     "match_boxes",
     "matched_f1",
     "mean_over_sets",
+    "mention_metrics",
+    "normalize_answer",
     "normalize_phrase",
     "region_metrics",
     "salience_metrics",
     "salience_scores",
     "segmentation_metrics",
+    "semantic_similarity",
+    "word_iou",
 ]
