@@ -1,7 +1,11 @@
 """Annotated images: their schema, readers, and the built-in scenes."""
 
 from .coco_export import export_coco
+from .in_context import InContextDataset, InContextImages
+from .marks import Mark, choose_mark, draw_mark
 from .problems import Problem, Problems
+from .prompting import draw_prompt
+from .questions import RegionQuestion
 from .readers import (
     CocoDataset,
     read_coco,
@@ -9,16 +13,21 @@ from .readers import (
     read_crowdhuman,
     read_dialogues,
     read_fsc147,
+    read_instances,
     read_llava,
     read_lvis,
+    read_mask_examples,
     read_mask_folder,
     read_objects365,
     read_odinw,
     read_reason_seg,
     read_refcoco,
+    read_region_descriptions,
     read_regions,
     read_semantic_folder,
     read_table,
+    read_text_examples,
+    read_vcr,
 )
 from .records import Records
 from .scenes import (
@@ -30,6 +39,7 @@ from .scenes import (
     draw_scene_and_stuff,
     read_scene_captions,
     read_scene_counts,
+    read_scene_descriptions,
     read_scene_expressions,
     read_scene_regions,
     read_scenes,
@@ -41,6 +51,7 @@ from .schema import (
     AnnotatedObject,
     CaptionedImage,
     CountedImage,
+    DescribedRegion,
     Dialogue,
     ReferringImage,
 )
@@ -52,14 +63,22 @@ __all__ = [
     "CaptionedImage",
     "CocoDataset",
     "CountedImage",
+    "DescribedRegion",
     "Dialogue",
+    "InContextDataset",
+    "InContextImages",
+    "Mark",
     "Problem",
     "Problems",
     "Records",
     "ReferringImage",
+    "RegionQuestion",
     "SceneConfig",
     "SceneDataset",
     "attribution",
+    "choose_mark",
+    "draw_mark",
+    "draw_prompt",
     "draw_scene",
     "draw_scene_and_stuff",
     "export_coco",
@@ -68,21 +87,27 @@ __all__ = [
     "read_crowdhuman",
     "read_dialogues",
     "read_fsc147",
+    "read_instances",
     "read_llava",
     "read_lvis",
+    "read_mask_examples",
     "read_mask_folder",
     "read_objects365",
     "read_odinw",
     "read_reason_seg",
     "read_refcoco",
+    "read_region_descriptions",
     "read_regions",
     "read_scene_captions",
     "read_scene_counts",
+    "read_scene_descriptions",
     "read_scene_expressions",
     "read_scene_regions",
     "read_scenes",
     "read_semantic_folder",
     "read_table",
+    "read_text_examples",
+    "read_vcr",
     "scene_names",
     "stuff_names",
 ]

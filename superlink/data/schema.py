@@ -20,6 +20,7 @@ __all__ = [
     "AnnotatedObject",
     "CaptionedImage",
     "CountedImage",
+    "DescribedRegion",
     "Dialogue",
     "ImageRecord",
     "ReferringImage",
@@ -243,6 +244,30 @@ class CountedImage(ImageRecord):
                 f"Received: name={self.name!r}, count={self.count} in {self.source}"
             )
         self.check_inside(*self.objects)
+
+
+@dataclass(frozen=True, eq=False)
+class DescribedRegion(ImageRecord):
+    """An image, and something in it with its descriptions."""
+
+    image: Image.Image | Path
+    """The pixels, or the file that holds them."""
+    marked: AnnotatedObject
+    """What is described, by its box or its mask."""
+    descriptions: tuple[str, ...]
+    """One or more texts, each of which describes it."""
+    key: str
+    """A stable name of the record."""
+    size: tuple[int, int] | None = None
+    """Width and height that it was annotated at, where it is known."""
+
+    def __post_init__(self) -> None:
+        if not self.descriptions or not all(map(str.strip, self.descriptions)):
+            raise InputError(
+                "A region needs a description, and each must say something. "
+                f"Received: {self.descriptions!r} in {self.source}"
+            )
+        self.check_inside(self.marked)
 
 
 @dataclass(frozen=True)

@@ -1,25 +1,37 @@
 """How replies are measured."""
 
 from ..tasks.chunks import Chunks
+from .captions import CaptionEvaluator
 from .cards import ResultCard
 from .counting import CountingEvaluator
 from .detection import DetectionEvaluator
 from .evaluator import Evaluator, Row
 from .grounding import GroundingEvaluator
+from .in_context import InContextEvaluator
+from .interactive import InteractiveEvaluator
 from .processes import Processes, started_processes
+from .recognition import RecognitionEvaluator
+from .region_captions import RegionCaptionEvaluator
+from .region_qa import RegionQaEvaluator
 from .runner import Evaluation, evaluate, question
 from .salience import SalienceEvaluator
 from .samples import TaskSamples
 from .semantic import SemanticEvaluator
 
 __all__ = [
+    "CaptionEvaluator",
     "Chunks",
     "CountingEvaluator",
     "DetectionEvaluator",
     "Evaluation",
     "Evaluator",
     "GroundingEvaluator",
+    "InContextEvaluator",
+    "InteractiveEvaluator",
     "Processes",
+    "RecognitionEvaluator",
+    "RegionCaptionEvaluator",
+    "RegionQaEvaluator",
     "ResultCard",
     "Row",
     "SalienceEvaluator",

@@ -193,7 +193,10 @@ def question(sample: Sample) -> Sample:
         )
     kept = sample.messages[: answers[-1]]
     images = sum(message.num_images for message in kept)
-    return Sample(kept, sample.images[:images], sample.geometries[:images], key=sample.key)
+    regions = sample.regions[: sum(message.num_regions for message in kept)]
+    return Sample(
+        kept, sample.images[:images], sample.geometries[:images], key=sample.key, regions=regions
+    )
 
 
 def _with_bar(batches: Iterable[int], routing: Routing) -> Iterable[int]:

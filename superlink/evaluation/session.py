@@ -214,7 +214,9 @@ class Session:
         samples: list[Sample] = [self.samples[index] for index in whole]
         if self.chunks:
             samples = [p for s in samples for p in self.chunks.split(s, target_names(s))]
-        return tuple((s.messages[-2].text, s.messages[-1].text) for s in samples[:_NUM_PROMPTS])
+        return tuple(
+            (s.messages[-2].text_with(""), s.messages[-1].text) for s in samples[:_NUM_PROMPTS]
+        )
 
     def paper(
         self, benchmark: str | None, found: Mapping[Routing, Evaluation]

@@ -17,7 +17,9 @@ from ..data import (
     CaptionedImage,
     CountedImage,
     Dialogue,
+    InContextImages,
     ReferringImage,
+    RegionQuestion,
 )
 from ..data.schema import ImageRecord
 from .validation import Finding, read_record
@@ -122,6 +124,11 @@ class _Counting:
         elif isinstance(record, CountedImage):
             self.counts.classes[record.name] += record.count
             self.counts.numbers["counted"] += record.count
+        elif isinstance(record, RegionQuestion):
+            self.counts.numbers["questions"] += 1
+        elif isinstance(record, InContextImages):
+            for image in record.images:
+                self._add_image(image)
         elif isinstance(record, Dialogue):
             self._add_dialogue(record)
 
@@ -207,6 +214,7 @@ _ROWS = {
     "captions": "captions",
     "counted": "things counted",
     "expressions": "expressions",
+    "questions": "questions on regions",
     "turns": "turns",
     "without_images": "records without images",
 }

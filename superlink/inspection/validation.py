@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ..data import Dialogue, Problem
+from ..data import Dialogue, InContextImages, Problem
 from ..data.schema import ImageRecord
 from ..errors import ConfigError, InputError, MissingDependencyError, SuperLinkError
 from ..interfaces import open_image
@@ -67,11 +67,13 @@ def check_record(records: Sequence[Any], index: int, source: str = "") -> Findin
     if isinstance(record, Finding):
         return record
     item = f"record {index}"
-    if isinstance(record, ImageRecord):
-        try:
-            record.open()
-        except InputError as error:
-            return _finding(record.source, f"{item} ({record.key})", error)
+    shown = record.images if isinstance(record, InContextImages) else (record,)
+    for one in shown:
+        if isinstance(one, ImageRecord):
+            try:
+                one.open()
+            except InputError as error:
+                return _finding(one.source, f"{item} ({record.key})", error)
     for image in record.images if isinstance(record, Dialogue) else ():
         try:
             open_image(image)

@@ -112,8 +112,8 @@ def class_answer(
     return choose_template(task, "answer", rng, varied=varied).format(routes=routes)
 
 
-def escape_controls(text: str, token: str) -> str:
-    """`text` of an answer in which nothing but `token` behind it calls a decoder.
+def escape_controls(text: str, token: str = "") -> str:
+    """`text` of an answer in which nothing but `token` behind it calls a decoder, if there is one.
 
     What looks like a phrase mark or a routing token in it, as in a class `[DET]`, reads as before.
     """

@@ -11,6 +11,12 @@ __all__ = [
     "DIALOGUE",
     "GROUNDED_CAPTION",
     "GROUNDING",
+    "INTERACTIVE_SEGMENTATION",
+    "IN_CONTEXT_SEGMENTATION",
+    "IN_CONTEXT_TEXT",
+    "REGION_CAPTION",
+    "REGION_QA",
+    "REGION_RECOGNITION",
     "SALIENT_OBJECT",
     "SEMANTIC_SEGMENTATION",
 ]
@@ -49,7 +55,7 @@ GROUNDED_CAPTION = TaskSpec(
     "grounded_caption",
     conversation="superlink.tasks.captions:caption_conversation",
     readers={"scenes": "superlink.data.scenes:read_scene_captions"},
-    evaluator="superlink.evaluation.detection:DetectionEvaluator",
+    evaluator="superlink.evaluation.captions:CaptionEvaluator",
 )
 
 SEMANTIC_SEGMENTATION = TaskSpec(
@@ -88,6 +94,57 @@ DIALOGUE = TaskSpec(
         "llava": f"{_READERS}.llava:read_llava",
         "table": f"{_READERS}.tables:read_dialogues",
     },
+)
+
+INTERACTIVE_SEGMENTATION = TaskSpec(
+    "interactive_segmentation",
+    conversation="superlink.tasks.interactive:interactive_conversation",
+    readers={
+        "coco": f"{_READERS}.instances:read_instances",
+        "scenes": "superlink.data.scenes:read_scenes",
+    },
+    evaluator="superlink.evaluation.interactive:InteractiveEvaluator",
+)
+
+REGION_RECOGNITION = TaskSpec(
+    "region_recognition",
+    conversation="superlink.tasks.recognition:recognition_conversation",
+    readers={
+        "coco": f"{_READERS}.instances:read_instances",
+        "scenes": "superlink.data.scenes:read_scenes",
+    },
+    evaluator="superlink.evaluation.recognition:RecognitionEvaluator",
+)
+
+REGION_CAPTION = TaskSpec(
+    "region_caption",
+    conversation="superlink.tasks.region_captions:region_caption_conversation",
+    readers={
+        "scenes": "superlink.data.scenes:read_scene_descriptions",
+        "visual_genome": f"{_READERS}.region_descriptions:read_region_descriptions",
+    },
+    evaluator="superlink.evaluation.region_captions:RegionCaptionEvaluator",
+)
+
+REGION_QA = TaskSpec(
+    "region_qa",
+    conversation="superlink.tasks.region_qa:region_qa_conversation",
+    readers={"vcr": f"{_READERS}.vcr:read_vcr"},
+    evaluator="superlink.evaluation.region_qa:RegionQaEvaluator",
+)
+
+IN_CONTEXT_SEGMENTATION = TaskSpec(
+    "in_context_segmentation",
+    conversation="superlink.tasks.in_context:in_context_segmentation",
+    readers={"annotated": f"{_READERS}.in_context:read_mask_examples"},
+    evaluator="superlink.evaluation.in_context:InContextEvaluator",
+)
+
+IN_CONTEXT_TEXT = TaskSpec(
+    "in_context_text",
+    conversation="superlink.tasks.in_context:in_context_text",
+    readers={"annotated": f"{_READERS}.in_context:read_text_examples"},
+    evaluator="superlink.evaluation.recognition:RecognitionEvaluator",
 )
 
 CLASS_LIST = TaskSpec(

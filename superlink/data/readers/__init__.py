@@ -4,6 +4,8 @@ from .coco import CocoDataset, read_coco
 from .counts import read_coco_counts
 from .crowdhuman import read_crowdhuman
 from .fsc147 import read_fsc147
+from .in_context import read_mask_examples, read_text_examples
+from .instances import read_instances
 from .llava import read_llava
 from .lvis import read_lvis
 from .mask_folder import read_mask_folder
@@ -11,8 +13,10 @@ from .objects365 import read_objects365
 from .odinw import read_odinw
 from .reason_seg import read_reason_seg
 from .refcoco import read_refcoco
+from .region_descriptions import read_region_descriptions
 from .semantic_folder import read_semantic_folder
 from .tables import read_dialogues, read_table
+from .vcr import read_vcr
 from .visual_genome import read_regions
 
 __all__ = [
@@ -22,14 +26,19 @@ __all__ = [
     "read_crowdhuman",
     "read_dialogues",
     "read_fsc147",
+    "read_instances",
     "read_llava",
     "read_lvis",
+    "read_mask_examples",
     "read_mask_folder",
     "read_objects365",
     "read_odinw",
     "read_reason_seg",
     "read_refcoco",
+    "read_region_descriptions",
     "read_regions",
     "read_semantic_folder",
     "read_table",
+    "read_text_examples",
+    "read_vcr",
 ]

@@ -9,6 +9,7 @@ from .describing import read_described_scenes, read_scene_phrases
 from .figure import KEYPOINT_NAMES
 from .landscape import stuff_names
 from .referring import read_scene_expressions
+from .region_descriptions import read_scene_descriptions
 from .regions import read_scene_regions
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "read_described_scenes",
     "read_scene_captions",
     "read_scene_counts",
+    "read_scene_descriptions",
     "read_scene_expressions",
     "read_scene_phrases",
     "read_scene_regions",
