@@ -28,6 +28,9 @@ class TransformersConfig(BaseModel):
     """Precision of the weights; the queries of a link stay in float32."""
     attn_implementation: str | None = Field(default=None, description="sdpa, eager, ...")
     """Attention kernel; None takes the library's choice."""
+    max_tiles: int = Field(default=1, ge=1, le=64)
+    """Tiles that a large image is cut into at most, beside a small one of the whole, where the
+    model's processor makes a square of any image; 1 cuts none."""
     quantization: dict[str, Any] | None = None
     """The `quantization_config` of transformers as a mapping, for instance
     `{"quant_method": "bitsandbytes", "load_in_4bit": True}`."""
@@ -60,10 +63,11 @@ def build_backbone(config: TransformersConfig) -> TransformersBackbone:
             "Expected the Hub id or the folder of an image-text-to-text model with safetensors and "
             f"its processor. Received: source={config.source!r}. {error}"
         ) from error
-    return wrap(model, processor)
+    return wrap(model, processor, max_tiles=config.max_tiles)
 
 
-def wrap(model: Any, processor: Any) -> TransformersBackbone:
+def wrap(model: Any, processor: Any, *, max_tiles: int = 1) -> TransformersBackbone:
     """The adapter that suits a loaded model."""
     encodes = getattr(getattr(model, "config", None), "is_encoder_decoder", False)
-    return (EncoderDecoderBackbone if encodes else TransformersBackbone)(model, processor)
+    adapter = EncoderDecoderBackbone if encodes else TransformersBackbone
+    return adapter(model, processor, max_tiles=max_tiles)

@@ -6,6 +6,7 @@ import copy
 from collections.abc import Sequence
 from typing import Any, Literal
 
+from jinja2 import TemplateError
 from PIL import Image
 from torch import Tensor
 from transformers import AddedToken
@@ -62,9 +63,16 @@ class TextOfProcessor(Backbone):
             {"role": message.role, "content": [_part(part) for part in message.parts]}
             for message in messages
         ]
-        text = self.processor.apply_chat_template(
-            conversation, add_generation_prompt=add_generation_prompt, tokenize=False
-        )
+        try:
+            text = self.processor.apply_chat_template(
+                conversation, add_generation_prompt=add_generation_prompt, tokenize=False
+            )
+        except TemplateError as error:
+            raise InputError(
+                f"The chat template of the backbone refuses a conversation: {error}. Some know no "
+                "message of the system, or want questions and answers to take turns. "
+                f"Received: {[message.role for message in messages]}"
+            ) from error
         return str(text)
 
     def encode(

@@ -36,10 +36,14 @@ class TinyLlavaConfig(BaseModel):
     """Attention heads of the LLM."""
     image_size: int = Field(default=128, ge=32, multiple_of=32)
     """Images are resized to a square of this side."""
+    max_tiles: int = Field(default=1, ge=1, le=64)
+    """Such squares that a large image is cut into at most, beside one of the whole; 1 cuts none."""
     encoder: Literal["efficientnet_lite0", "conv"] = "efficientnet_lite0"
     """Image encoder; `conv` is a random one for tests."""
     finest_stride: Literal[4, 8] = 8
     """Stride of the finest map that the image encoder hands to task decoders; masks want 4."""
+    grid_size: int = Field(default=4, ge=1)
+    """The LLM sees an image as a square of so many tokens a side."""
     pretrained_encoder: bool = True
     """Whether EfficientNet starts from ImageNet weights."""
     words: tuple[str, ...] = ()
@@ -53,12 +57,15 @@ class TinyLlavaConfig(BaseModel):
 def build_tiny_llava(config: TinyLlavaConfig) -> TransformersBackbone:
     """Make the model, or load a saved one from `config.source`."""
     if config.source is not None:
-        return build_backbone(TransformersConfig(source=config.source, dtype="float32"))
+        return build_backbone(
+            TransformersConfig(source=config.source, dtype="float32", max_tiles=config.max_tiles)
+        )
     tokenizer = build_tokenizer(config.words)
     vision = LiteVisionConfig(
         encoder=config.encoder,
         image_size=config.image_size,
         finest_stride=config.finest_stride,
+        grid_size=config.grid_size,
     )
     image_processor = CLIPImageProcessorPil(
         size={"height": config.image_size, "width": config.image_size},
@@ -101,4 +108,4 @@ def build_tiny_llava(config: TinyLlavaConfig) -> TransformersBackbone:
     )
     if config.encoder == "efficientnet_lite0" and config.pretrained_encoder:
         load_imagenet_weights(cast(LiteVisionModel, model.model.vision_tower))
-    return TransformersBackbone(model, processor)
+    return TransformersBackbone(model, processor, max_tiles=config.max_tiles)

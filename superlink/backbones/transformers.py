@@ -9,7 +9,6 @@ from typing import Any, cast
 from torch import Tensor, nn
 from transformers import ProcessorMixin
 
-from ..errors import BackboneError
 from ..interfaces import (
     BackboneOutput,
     ImageFeatures,
@@ -24,6 +23,7 @@ from .anatomy import (
     tied_embeddings,
 )
 from .checking import check_model, check_processor
+from .images import ImagesOfModel
 from .lora import (
     add_lora,
     base_state_dict,
@@ -36,35 +36,34 @@ from .lora import (
 )
 from .sampling import Start, prepare_prompt
 from .stepping import Cache, Columns, extend, is_block_safe, run, with_positions
-from .text import TextOfProcessor
 
 __all__ = ["TransformersBackbone"]
 
 
-class TransformersBackbone(TextOfProcessor):
+class TransformersBackbone(ImagesOfModel):
     """Adapter of a transformers model and its processor.
 
     Args:
         model: An image-text-to-text model, peft's wrapper of one included; it is used as it is.
         processor: Its processor, with a chat template.
+        max_tiles: Tiles that a large image is cut into at most; 1: it goes whole, or as the
+            processor cuts it.
 
     Raises:
-        ConfigError: There is no processor, it lacks a tokenizer or a chat template, or it belongs
-            to another model.
+        ConfigError: There is no processor, it lacks a tokenizer or a chat template, it belongs to
+            another model, or tiles are wanted that it cannot have.
         BackboneError: The model has no output head.
     """
 
     spec_name = "transformers"
 
-    def __init__(self, model: Any, processor: ProcessorMixin) -> None:
+    def __init__(self, model: Any, processor: ProcessorMixin, *, max_tiles: int = 1) -> None:
         if hasattr(model, "get_base_model"):  # peft works in place, below its wrapper
             model = model.get_base_model()
             check_adapter(model)
         check_model(model)
         check_processor(model, processor)
-        super().__init__(processor)
-        # transformers types few of the attributes that its models share
-        self.model: Any = model
+        super().__init__(model, processor, max_tiles)
         self._embeddings: tuple[nn.Module, ...] = ()
         self._side_embeddings: list[nn.Module] = []
         self._trained: list[nn.Parameter] | None = None  # before LoRA of ours froze them
@@ -155,35 +154,11 @@ class TransformersBackbone(TextOfProcessor):
         self, inputs: Mapping[str, Tensor], image_features: ImageFeatures | None
     ) -> tuple[Tensor, dict[str, Any]]:
         """The ids that the language model reads, and all else that the model is given."""
-        arguments: dict[str, Any] = {k: self._cast(value) for k, value in inputs.items()}
+        arguments = self._without_tiles(inputs)
         if image_features is not None:
             arguments = {k: v for k, v in arguments.items() if k != "pixel_values"}
             arguments["mm_encoder_outputs"] = {"image": image_features.raw}
         return arguments.pop("input_ids"), arguments
-
-    def _cast(self, value: Tensor) -> Tensor:
-        """Pixels come in float32, whatever the weights are."""
-        floating = isinstance(value, Tensor) and value.is_floating_point()
-        return value.to(self.model.dtype) if floating else value
-
-    def image_features(self, inputs: Mapping[str, Tensor]) -> ImageFeatures | None:
-        """Run the image encoder alone; its maps are the hidden states that are maps.
-
-        Raises:
-            BackboneError: The model cannot take back what its image encoder gave.
-        """
-        if "pixel_values" not in inputs:
-            return None
-        if not self.model._supports_mm_encoder_outputs():
-            raise BackboneError(
-                "A decoder shares the feature maps of the backbone's image encoder. Received: "
-                f"{type(self.model).__name__}, which runs its image encoder in each forward and "
-                "takes no features. Choose a decoder with an encoder of its own."
-            )
-        visual = {k: self._cast(v) for k, v in inputs.items() if k not in _OF_TEXT}
-        raw = self.model.get_image_features(**visual, output_hidden_states=True, return_dict=True)
-        maps = tuple(state for state in raw.hidden_states or () if state.dim() == 4)
-        return ImageFeatures(maps=maps, raw=raw)
 
     def save(self, folder: Path) -> None:
         """See `Backbone.save`."""
@@ -225,6 +200,3 @@ class TransformersBackbone(TextOfProcessor):
         own = not has_adapter(self.model)
         load_adapter(self.model, folder)
         self._trained = trained if own else self._trained
-
-
-_OF_TEXT = ("input_ids", "attention_mask", "mm_token_type_ids", "token_type_ids")

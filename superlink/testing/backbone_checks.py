@@ -37,7 +37,7 @@ def _own(case: BackboneCase) -> str:
     backbone = case.backbone
     if type(backbone) is not TransformersBackbone:
         raise NotApplicable("there is no forward of transformers to compare with")
-    inputs = {name: backbone._cast(value) for name, value in case.plain_inputs().items()}
+    inputs = backbone._without_tiles(case.plain_inputs())
     with torch.no_grad():
         own = backbone.model(**inputs).logits[:, -1]
     gap = _gap(case.bare[1][:, -1], own)
