@@ -18,6 +18,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -35,6 +36,7 @@ from superlink.training.dataset import open_data
 from superlink.training.parameters import freeze
 
 BATCH_SIZE = 8
+_WITH_MASKS = Path(__file__).parents[2] / "examples" / "scenes" / "recipe.yaml"
 NUM_BATCHES = 4
 """Pairs take turns at so many batches, so that no length or number of routes is special."""
 
@@ -146,6 +148,7 @@ def _bare_llm(model: SuperLinkModel) -> nn.Module:
     """A copy of the LLM as transformers knows it, made while the link is off."""
     backbone = model.detach()
     llm = copy.deepcopy(backbone.model)
+    backbone.add_tokens(model.vocabulary.tokens)
     model.hooks.attach(backbone)
     return llm
 
@@ -160,9 +163,13 @@ def _num_trained(parameters: Iterable[Tensor]) -> int:
 
 def main() -> None:
     """Measure, and show the result."""
-    chosen = arguments(__doc__)
+    masks = {"action": "store_true", "help": "the model of examples/scenes, which has masks"}
+    chosen = arguments(__doc__, masks=masks)
     quiet_transformers()
-    step = LinkedStep(load_recipe(DEMO_RECIPE))
+    recipe = load_recipe(DEMO_RECIPE)
+    if chosen.masks:
+        recipe = load_recipe(_WITH_MASKS, ["stages.3.data=detection"])
+    step = LinkedStep(recipe)
     fixed = "decoder, fixed image"
     seconds = take_turns(
         {
@@ -180,6 +187,7 @@ def main() -> None:
         f"linked / (llm + {fixed})": ratio(linked, [llm, seconds[fixed]]),
     }
     command = f"python tests/benchmarks/linked_step.py --pairs {chosen.pairs}"
+    command += " --masks" if chosen.masks else ""
     Report("linked training step", command, seconds, ratios, step.facts()).show(chosen.json)
 
 
