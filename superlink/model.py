@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from PIL import Image
 from torch import Tensor
 
 from .errors import ConfigError, InputError, RoutingError
@@ -24,7 +22,7 @@ from .interfaces import (
     RouteFailure,
     Sample,
 )
-from .interfaces.images import open_image
+from .interfaces.images import ImageSource, open_images
 from .link import GeneratedRow, GenerationOptions, decode, written_tokens
 from .linked import LinkedModel, to_device
 from .replies import Answers, Told, build_reply, sample_from_prompt
@@ -40,7 +38,7 @@ class SuperLinkModel(LinkedModel):
     def predict(
         self,
         prompt: str,
-        image: str | Path | Image.Image | Sequence[str | Path | Image.Image] | None = None,
+        image: ImageSource | Sequence[ImageSource] | None = None,
         *,
         regions: Sequence[Region] = (),
         answer: str | None = None,
@@ -120,7 +118,7 @@ class SuperLinkModel(LinkedModel):
     def stream(
         self,
         prompt: str,
-        image: str | Path | Image.Image | Sequence[str | Path | Image.Image] | None = None,
+        image: ImageSource | Sequence[ImageSource] | None = None,
         *,
         regions: Sequence[Region] = (),
         **options: Any,
@@ -293,16 +291,11 @@ class SuperLinkModel(LinkedModel):
 
 def _question(
     prompt: str,
-    image: str | Path | Image.Image | Sequence[str | Path | Image.Image] | None,
+    image: ImageSource | Sequence[ImageSource] | None,
     regions: Sequence[Region],
     answer: str | None,
     allow_control: bool,
 ) -> Sample:
-    if image is None:
-        image = ()
-    elif isinstance(image, str | Path | Image.Image):
-        image = (image,)
-    images = [open_image(source) for source in image]
     return sample_from_prompt(
-        prompt, images, regions=regions, answer=answer, allow_control=allow_control
+        prompt, open_images(image), regions=regions, answer=answer, allow_control=allow_control
     )

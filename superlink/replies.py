@@ -30,7 +30,7 @@ from .interfaces import (
 )
 from .link import ParsedText, RoutingVocabulary
 
-__all__ = ["Answers", "Told", "build_reply", "marked_parts", "sample_from_prompt"]
+__all__ = ["Answers", "Told", "build_reply", "check_prompt", "marked_parts", "sample_from_prompt"]
 
 
 @dataclass
@@ -92,8 +92,9 @@ def sample_from_prompt(
     regions: Sequence[Region] = (),
     answer: str | None = None,
     allow_control: bool = False,
+    before: Sample | None = None,
 ) -> Sample:
-    """A conversation of one question, its images first.
+    """A question, its images first, alone or as the next one of a conversation.
 
     Args:
         prompt: What the user asks.
@@ -101,16 +102,30 @@ def sample_from_prompt(
         regions: What each `<region>` in the prompt stands for. Without any, `<region>` is text.
         answer: The answer template of forced routing, as `<p>apple</p>[DET]`.
         allow_control: Whether routing tokens in `prompt` are meant as such.
+        before: The conversation that the question goes on with.
     """
-    if not prompt.strip():
-        raise InputError(
-            f"Expected a prompt that asks something, such as 'Find: apple'. Received: {prompt!r}"
-        )
+    check_prompt(prompt)
+    before = before or Sample(())
     parts = (*[IMAGE] * len(images), *marked_parts(prompt, len(regions)))
-    messages = [Message("user", parts, allow_control=allow_control)]
+    messages = [*before.messages, Message("user", parts, allow_control=allow_control)]
     if answer is not None:
         messages.append(Message("assistant", answer))
-    return Sample(tuple(messages), tuple(images), key=prompt, regions=tuple(regions))
+    return Sample(
+        tuple(messages),
+        (*before.images, *images),
+        key=prompt,
+        regions=(*before.regions, *regions),
+    )
+
+
+def check_prompt(text: str) -> None:
+    """Raise `InputError` where a text says nothing, or holds halves of characters, which terminals
+    hand on for bytes that are none."""
+    if not text.strip() or any("\ud800" <= character <= "\udfff" for character in text):
+        raise InputError(
+            "Expected a prompt that asks something, such as 'Find: apple', in text that UTF-8 can "
+            f"write. Received: {text!r}"
+        )
 
 
 def marked_parts(text: str, num_regions: int) -> tuple[Part, ...]:

@@ -7,7 +7,15 @@ import torch
 from PIL import Image
 
 from superlink.errors import ConfigError, InputError, RoutingError
-from superlink.interfaces import ReplyEvent, ResultEvent, RouteEvent, TextEvent
+from superlink.interfaces import (
+    IMAGE,
+    Message,
+    ReplyEvent,
+    ResultEvent,
+    RouteEvent,
+    Sample,
+    TextEvent,
+)
 from superlink.testing.backbones import Script
 from superlink.testing.models import toy_model
 
@@ -45,6 +53,17 @@ def test_events_come_in_the_order_of_the_answer(model):
     assert "".join(e.text for e in told[:first]) == "I see a dog"
     assert "TextEvent" in kinds[first:]
     assert max(len(e.text) for e in told if isinstance(e, TextEvent)) < 8  # piece by piece
+
+
+def test_conversation_is_streamed_as_it_is_answered(model):
+    first = Message("assistant", "<p>dog</p>[BOX]")
+    sample = Sample((Message("user", (IMAGE, "hi")), first, Message("user", "more")), (photo(),))
+    with Script(model.backbone, [WRITTEN]):
+        (reply,) = model.answer([sample])
+    with Script(model.backbone, [WRITTEN]):
+        *_, last = model.stream_sample(sample)
+    assert last.reply.calls == reply.calls and last.reply.routes == reply.routes
+    assert {route.turn for route in last.reply.routes} == {3}
 
 
 def test_route_is_told_only_with_its_states(model):

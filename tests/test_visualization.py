@@ -8,7 +8,15 @@ import torch
 from PIL import Image, ImageColor
 
 from superlink.errors import InputError
-from superlink.interfaces import Call, InstancePrediction, Prediction, Reply, Route, RouteFailure
+from superlink.interfaces import (
+    Call,
+    InstancePrediction,
+    Prediction,
+    Region,
+    Reply,
+    Route,
+    RouteFailure,
+)
 from superlink.visualization import PALETTE, PictureCanvas, draw_reply, grid
 
 CALL = Call(0, 1, "toy", (0, 1), 0)
@@ -176,3 +184,12 @@ def test_grid_puts_pictures_in_rows():
 def test_grid_without_cells_is_refused(count, columns):
     with pytest.raises(InputError, match="at least one"):
         grid([Image.new("RGB", (4, 4))] * count, columns)
+
+
+def test_what_was_marked_has_a_rim_and_its_inside_is_left_alone():
+    image = Image.new("RGB", (480, 480), (90, 120, 90))
+    drawn = draw_reply(image, Reply("", ""), text=False, regions=[Region.box(100, 100, 200, 180)])
+    pixels = np.asarray(drawn)
+    assert (pixels[105:175, 105:195] == (90, 120, 90)).all()
+    assert (pixels[99, 110:190] == 255).all()
+    assert (pixels[:90] == (90, 120, 90)).all()

@@ -17,6 +17,7 @@ COMMANDS = {
     "data": "Look at annotated data, find what is broken in it, and convert it.",
     "train": "Train a recipe; a run that was stopped goes on where it was.",
     "predict": "Ask a model about a picture.",
+    "chat": "Talk with a model about pictures, turn by turn.",
     "eval": "Measure a model on annotated data.",
     "cards": "Collect result cards on one page.",
     "verify": "Check that super links are exact on a backbone.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..errors import InputError
-from ..interfaces import InstancePrediction, Reply
+from ..interfaces import InstancePrediction, Region, Reply
 from ..interfaces.images import open_image
 from .output import quiet_libraries, stderr, stdout
 from .regions import REGION_HELP, read_region
@@ -128,7 +129,7 @@ def predict(
         )
     reply = reply.best() if best else reply
     if picture is not None:
-        draw_picture(images[-1], reply, threshold, picture)
+        draw_picture(images[-1], reply, threshold, picture, regions)
     if as_json:
         typer.echo(json.dumps(reply.to_json(), indent=2))
         return
@@ -177,11 +178,17 @@ def _check_question(
         )
 
 
-def draw_picture(image: Image.Image, reply: Reply, threshold: float, picture: Path) -> None:
+def draw_picture(
+    image: Image.Image,
+    reply: Reply,
+    threshold: float,
+    picture: Path,
+    regions: Sequence[Region] = (),
+) -> None:
     """Write the picture of a reply; `InputError` where that is not possible."""
     from ..visualization import draw_reply
 
-    drawn = draw_reply(image, reply, threshold)
+    drawn = draw_reply(image, reply, threshold, regions=regions)
     try:
         picture.parent.mkdir(parents=True, exist_ok=True)
         drawn.save(picture)

@@ -167,8 +167,9 @@ class Processor:
             worst = lengths.index(max(lengths))
             raise InputError(
                 f"The backbone reads {limit} tokens at most. Received: {lengths[worst]} tokens, "
-                f"key={samples[worst].key!r}. Ask less in one question, use smaller or fewer "
-                "images; in training, max_length drops such samples and counts them."
+                f"key={samples[worst].key[:80]!r}. Ask less in one question, use smaller or fewer "
+                "images, or shorten a conversation with `undo()` or `clear()`; in training, "
+                "max_length drops such samples and counts them."
             )
 
     def _controlled(self, sample: Sample) -> list[Message]:

@@ -81,6 +81,15 @@ class PictureCanvas:
         self.image.paste(tint, (0, 0), ImageChops.difference(area, inner))
         self._paint_labels()
 
+    def rim(self, mask: Tensor) -> None:
+        """Draw the rim of a mask (H, W) in white and black, so that it is seen on every ground."""
+        pixels = mask.detach().cpu().numpy() > 0.5
+        area = Image.fromarray(pixels.astype(np.uint8) * 255).resize(self.image.size)
+        for ink, width in (("black", 2 * self.line_width), ("white", self.line_width)):
+            outer = area.filter(ImageFilter.MaxFilter(2 * (width // 2) + 1))
+            self.image.paste(ink, (0, 0), ImageChops.difference(outer, area))
+        self._paint_labels()
+
     def points(self, points: Tensor, color: int = 0) -> None:
         """Draw points (K, 2) as dots with a white rim; points that are not finite are left out."""
         draw = ImageDraw.Draw(self.image)

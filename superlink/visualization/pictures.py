@@ -6,10 +6,11 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from PIL import Image
 
 from ..errors import InputError
-from ..interfaces import InstancePrediction, Reply
+from ..interfaces import InstancePrediction, Region, Reply
 from .canvas import PictureCanvas, color_at
 from .lettering import Word, with_text
 
@@ -22,6 +23,7 @@ def draw_reply(
     threshold: float = 0.25,
     *,
     text: bool = True,
+    regions: Sequence[Region] = (),
 ) -> Image.Image:
     """The picture of a reply: its predictions on the image, its text below.
 
@@ -30,8 +32,11 @@ def draw_reply(
         reply: What the model answered.
         threshold: Instances with a lower score are left out.
         text: Whether the text of the reply, and calls that failed, stand below.
+        regions: What was marked in the image.
     """
     canvas = PictureCanvas(image)
+    for region in regions:
+        canvas.rim(torch.from_numpy(region.raster((image.height, image.width))))
     for prediction in reply.predictions:
         if isinstance(prediction, InstancePrediction):
             prediction = prediction.above(threshold)

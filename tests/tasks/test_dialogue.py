@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import random
 
 import pytest
+import torch
 from PIL import Image
 
 from superlink.data import Dialogue
 from superlink.errors import InputError
 from superlink.interfaces import IMAGE
 from superlink.link import Binding, RoutingVocabulary
+from superlink.registry import default_registry
 from superlink.tasks.dialogue import dialogue_conversation
+from superlink.testing.models import toy_model
+from superlink.training import DataChoice
+from superlink.training.dataset import open_data
 
 RED, BLUE = (Image.new("RGB", (4, 4), color) for color in ("red", "blue"))
 
@@ -90,3 +96,50 @@ def test_dialogue_that_nobody_begins_is_refused(turns):
 def test_image_in_another_turn_is_refused(role):
     with pytest.raises(InputError, match=f"turn of the {role} in 'one'"):
         _sample(("user", "Hi"), (role, "<image>"), images=(RED,))
+
+
+ROWS = (
+    ("two.png", ["<image>\nWhat is this?", "Red.", "And <p>now</p>?", "Still [DET] red."]),
+    (["one.png", "two.png"], ["Is <image> as <image>?", "No."]),
+    (["one.png", "two.png"], ["<image>\nThis?", "Red.", "你好 <image>", "蓝色 🍎"]),
+    (None, ["Hi", "Hello", "Bye", "مع السلامة"]),
+)
+"""Images, and what is said in turns: many turns, several images, an image in a later turn, none."""
+
+
+@pytest.fixture
+def dialogues(tmp_path):
+    """The rows as LLaVA writes them, read by the task as training reads them."""
+    RED.resize((40, 60)).save(tmp_path / "one.png")
+    BLUE.resize((50, 30)).save(tmp_path / "two.png")
+    rows = []
+    for image, said in ROWS:
+        turns = [
+            {"from": "gpt" if turn % 2 else "human", "value": text}
+            for turn, text in enumerate(said)
+        ]
+        rows.append({"conversations": turns, **({} if image is None else {"image": image})})
+    (tmp_path / "rows.json").write_text(json.dumps(rows))
+    options = {"annotations": str(tmp_path / "rows.json"), "images": str(tmp_path)}
+    choice = DataChoice(task="dialogue", format="llava", options=options)
+    records, conversation = open_data(choice, default_registry())
+    return [conversation(record, random.Random(0), True) for record in records]
+
+
+@pytest.mark.parametrize("architecture", ["llava", "qwen2_5_vl"])
+def test_dialogues_of_all_kinds_are_training_samples_together(dialogues, architecture):
+    model = toy_model(architecture)
+    batch = model.processor(dialogues)
+    assert batch["routes"] == batch["calls"] == [] and not batch["decoder_inputs"]
+    for ids, labels, (_, said) in zip(
+        batch["inputs"]["input_ids"], batch["labels"], ROWS, strict=True
+    ):
+        learnt = model.backbone.decode(ids[labels != -100].tolist())
+        answers = model.vocabulary.unescape(learnt).replace("\n", "").split("<|end|>")
+        assert answers == [*said[1::2], ""]
+    together = model(**batch).loss
+    together.backward()
+    alone = [model(**model.processor([sample])) for sample in dialogues]
+    sums = [out.losses["lm"] for out in alone]
+    mean = sum(value for value, _ in sums) / sum(count for _, count in sums)
+    assert torch.isfinite(together) and (together - mean).abs() <= 1e-4
