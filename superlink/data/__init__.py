@@ -43,6 +43,7 @@ from .scenes import (
     read_scene_expressions,
     read_scene_regions,
     read_scenes,
+    read_scenes_by_description,
     scene_names,
     stuff_names,
 )
@@ -104,6 +105,7 @@ __all__ = [
     "read_scene_expressions",
     "read_scene_regions",
     "read_scenes",
+    "read_scenes_by_description",
     "read_semantic_folder",
     "read_table",
     "read_text_examples",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -28,8 +29,8 @@ _KEYS = ("bboxes", "labels", "names", "masks", "prompts")
 class InteractiveEvaluator(Evaluator):
     """Compares the best mask of each route with the object that its region marks.
 
-    A route is the answer to the region that its phrase names, `region 2`; without a phrase, to the
-    region in its place. A region without an answer counts as 0.
+    A route is the answer to the region that its phrase numbers, `region 2`; with any other phrase,
+    to the region in its place. A region without an answer counts as 0.
     """
 
     def measure(self, sample: Sample, reply: Reply) -> Row:
@@ -42,10 +43,8 @@ class InteractiveEvaluator(Evaluator):
         (target,) = needed_targets(sample, _KEYS, "Interactive segmentation", most=1)
         found = instance_predictions(reply)
         regions = [
-            {"prompt": prompt, **_compare(target, label, _best(found, label, name), sample.key)}
-            for label, (prompt, name) in enumerate(
-                zip(target["prompts"], target["names"], strict=True)
-            )
+            {"prompt": prompt, **_compare(target, label, _best(found, label), sample.key)}
+            for label, prompt in enumerate(target["prompts"])
         ]
         shuffled = {"shuffled": bool(target["shuffled"])} if "shuffled" in target else {}
         return {"regions": regions, **shuffled, **finite_row(reply)}
@@ -85,13 +84,15 @@ class InteractiveEvaluator(Evaluator):
         return (*_shuffled_remarks(rows), *_answer_remarks(rows), *finite_remarks(rows))
 
 
-def _best(found: Sequence[InstancePrediction], index: int, name: str) -> InstancePrediction | None:
-    """The best instance (1,) of the route that answers region `index`, called `name`."""
+def _best(found: Sequence[InstancePrediction], index: int) -> InstancePrediction | None:
+    """The best instance (1,) of the route that answers region `index`."""
+    name = f"region {index + 1}"
     for prediction in found:
         phrases = [normalize_phrase(phrase) for phrase in prediction.phrases]
+        numbered = any(re.fullmatch(r"region \d+", phrase) for phrase in phrases)
         if name in phrases:
             route = phrases.index(name)
-        elif index < len(phrases) and not phrases[index]:
+        elif index < len(phrases) and not numbered:
             route = index
         else:
             continue

@@ -36,6 +36,7 @@ def interactive_conversation(
     variety: float = 0.3,
     answer_variety: float = 0.05,
     token: str = "[GRD]",
+    named: bool = False,
     flip: float = 0.0,
     shuffled: bool = False,
 ) -> Sample:
@@ -57,6 +58,9 @@ def interactive_conversation(
         variety: Share of training questions in free wording.
         answer_variety: Share of training answers with words around the routes.
         token: The routing token behind each region's name.
+        named: Whether answers call each region by the name of what it marks, `<p>apple</p>[GRD]`,
+            and not `region 1`: to write it, an LLM has to look at the region, and the link carries
+            what it saw.
         flip: Share of training images that are mirrored, before anything is marked.
         shuffled: In evaluation, whether each region marks another object than its route is measured
             against: what a model then finds, it found without the regions. The target tells by
@@ -80,11 +84,11 @@ def interactive_conversation(
     regions = _drawn(_others(objects, every, rng) if shuffled else objects, rng, kinds, training)
     varied = training and rng.random() < variety
     varied_answer = training and rng.random() < answer_variety
-    names = region_names(len(objects))
+    names = [item.name for item in objects] if named else region_names(len(objects))
     question = _question(len(objects), rng, varied=varied)
     answer = class_answer(_TASK, names, token, rng, varied=varied_answer)
     image = record.open()
-    target = _target(record, objects, (image.height, image.width))
+    target = _target(record, objects, names, (image.height, image.width))
     target["prompts"] = tuple(region.kind for region in regions)
     if shuffled:
         target["shuffled"] = len(every) > 1
@@ -106,9 +110,11 @@ def region_names(count: int) -> tuple[str, ...]:
 
 
 def _target(
-    record: AnnotatedImage, objects: Sequence[AnnotatedObject], size: tuple[int, int]
+    record: AnnotatedImage,
+    objects: Sequence[AnnotatedObject],
+    names: Sequence[str],
+    size: tuple[int, int],
 ) -> dict[str, Any]:
-    names = region_names(len(objects))
     target = object_target(objects, names, range(len(objects)), size=size, masks=True)
     if record.void is not None:
         target["void"] = torch.from_numpy(record.void)

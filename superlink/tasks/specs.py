@@ -101,6 +101,7 @@ INTERACTIVE_SEGMENTATION = TaskSpec(
     conversation="superlink.tasks.interactive:interactive_conversation",
     readers={
         "coco": f"{_READERS}.instances:read_instances",
+        "placed_scenes": "superlink.data.scenes:read_scenes_by_description",
         "scenes": "superlink.data.scenes:read_scenes",
     },
     evaluator="superlink.evaluation.interactive:InteractiveEvaluator",

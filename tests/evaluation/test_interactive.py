@@ -93,11 +93,13 @@ def test_the_best_instance_of_a_route_answers():
     assert _metrics((_sample(ONE), _reply(found)))["mIoU"] == 0.0
 
 
-def test_routes_answer_by_their_names_and_without_any_by_their_places():
+def test_routes_answer_by_their_numbers_and_otherwise_by_their_places():
     named = _prediction([TWO, ONE], [0, 1], ("Region 2", "region 1"))
     assert _metrics((_sample(ONE, TWO), _reply(named)))["mIoU"] == 1.0
     bare = _prediction([ONE, TWO], [0, 1], ("", ""))
     assert _metrics((_sample(ONE, TWO), _reply(bare)))["mIoU"] == 1.0
+    called = _prediction([ONE, TWO], [0, 1], ("a cup", "a cup"))
+    assert _metrics((_sample(ONE, TWO), _reply(called)))["mIoU"] == 1.0
     other = _prediction([ONE, TWO], [0, 1], ("cup", "region 2"))
     assert _metrics((_sample(ONE, TWO), _reply(other)))["mIoU"] == 0.5
     apart = (_prediction([TWO], [0], ("region 2",)), _prediction([ONE], [0], ("region 1",)))

@@ -164,3 +164,12 @@ def test_object_without_a_mask_is_refused():
 def test_questions_of_the_command_line_are_among_the_templates():
     varied = load_templates("interactive_segmentation")["segment"]["varied"]
     assert {"segment {regions}", "Segment {regions}."} <= set(varied)
+
+
+def test_answers_may_call_each_region_by_the_name_of_what_it_marks():
+    sample = _sample(prompts="mask", named=True)
+    names = ("cup", "cup", "dog", "cup")
+    assert sample.messages[1].text.split(", ") == [f"<p>{name}</p>[GRD]" for name in names]
+    assert sample.targets[0]["names"] == names
+    assert sample.targets[0]["labels"].tolist() == [0, 1, 2, 3]
+    assert _hits(sample) == [[0], [1], [2], [3]]

@@ -9,7 +9,7 @@ from .describing import read_described_scenes, read_scene_phrases
 from .figure import KEYPOINT_NAMES
 from .landscape import stuff_names
 from .referring import read_scene_expressions
-from .region_descriptions import read_scene_descriptions
+from .region_descriptions import read_scene_descriptions, read_scenes_by_description
 from .regions import read_scene_regions
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "read_scene_phrases",
     "read_scene_regions",
     "read_scenes",
+    "read_scenes_by_description",
     "scene_names",
     "stuff_names",
 ]

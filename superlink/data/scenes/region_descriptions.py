@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
-from ..schema import AnnotatedObject, DescribedRegion
+from ..schema import AnnotatedImage, AnnotatedObject, DescribedRegion
 from .captions import count_phrase
 from .composition import Background
 from .dataset import SceneDataset
@@ -12,7 +13,13 @@ from .drawings import DrawingSet
 from .photos import Split
 from .readings import SceneReading
 
-__all__ = ["SceneRegionDescriptions", "describe_object", "read_scene_descriptions"]
+__all__ = [
+    "SceneRegionDescriptions",
+    "ScenesByDescription",
+    "describe_object",
+    "read_scene_descriptions",
+    "read_scenes_by_description",
+]
 
 
 def describe_object(item: AnnotatedObject) -> str:
@@ -32,6 +39,33 @@ class SceneRegionDescriptions(SceneReading[DescribedRegion]):
         number = random.Random(f"region of {scene.key}").randrange(len(scene.objects))
         item = scene.objects[number]
         return DescribedRegion(scene.image, item, (describe_object(item),), f"{scene.key}/{number}")
+
+
+class ScenesByDescription(SceneReading[AnnotatedImage]):
+    """Scenes whose objects are called by their descriptions."""
+
+    def record(self, index: int) -> AnnotatedImage:
+        """The scene, all of its objects renamed."""
+        scene = self.scenes.record(index)
+        objects = tuple(replace(item, name=describe_object(item)) for item in scene.objects)
+        names = tuple(dict.fromkeys(item.name for item in objects))
+        return replace(scene, objects=objects, categories=names, key=f"{scene.key}/placed")
+
+
+def read_scenes_by_description(
+    split: Split = "train",
+    drawings: DrawingSet = "seen",
+    num_scenes: int = 1000,
+    seed: int = 0,
+    size: int = 128,
+    max_objects: int = 4,
+    num_kinds: int | None = None,
+) -> ScenesByDescription:
+    """The built-in scenes with objects as `a small apple at the top left`, as format
+    `placed_scenes` of `interactive_segmentation`; the arguments are those of `read_scenes`."""
+    return ScenesByDescription(
+        SceneDataset(split, drawings, num_scenes, seed, size, max_objects, num_kinds)
+    )
 
 
 def read_scene_descriptions(

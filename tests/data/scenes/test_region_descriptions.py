@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from superlink.data import AnnotatedObject, read_scene_descriptions, read_scenes
-from superlink.data.scenes.region_descriptions import describe_object
+from superlink.data.scenes.region_descriptions import describe_object, read_scenes_by_description
 
 
 @pytest.mark.parametrize(
@@ -37,3 +37,11 @@ def test_each_scene_has_one_of_its_objects_described():
         places.add(index)
     assert len(places) > 1
     assert records[3].descriptions == records[3].descriptions
+
+
+def test_scenes_may_call_their_objects_by_description():
+    plain = read_scenes(num_scenes=4, seed=3)
+    for index, scene in enumerate(read_scenes_by_description(num_scenes=4, seed=3)):
+        objects = plain[index].objects
+        assert [item.name for item in scene.objects] == [*map(describe_object, objects)]
+        assert [item.bbox for item in scene.objects] == [item.bbox for item in objects]
