@@ -1,7 +1,8 @@
-"""The demo: a small model for all modes of perception, and one that is trained in minutes."""
+"""The demo: a small model for all modes of perception, one that takes regions, and one that is
+trained in minutes."""
 
 from .run import DemoResult, run_demo
-from .shipped import MODEL
+from .shipped import MODEL, REGIONS
 from .trained import DEMO_RECIPE
 
-__all__ = ["DEMO_RECIPE", "MODEL", "DemoResult", "run_demo"]
+__all__ = ["DEMO_RECIPE", "MODEL", "REGIONS", "DemoResult", "run_demo"]

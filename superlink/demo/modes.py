@@ -1,4 +1,4 @@
-"""The modes of the shipped model: what each is asked on built-in scenes, and how it is measured."""
+"""The modes of the shipped models: what each is asked on built-in scenes, and what is measured."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from typing import Any, get_args
 from ..data.scenes.drawings import DrawingSet
 from ..evaluation import Evaluator
 from ..evaluation.samples import TaskSamples
+from ..model import Routing
 from ..registry import default_registry
 from ..training import DataChoice
 from ..training.dataset import open_data
 
-__all__ = ["MODES", "Mode"]
+__all__ = ["MODES", "REGION_MODES", "Mode"]
 
 
 @dataclass(frozen=True)
@@ -23,19 +24,26 @@ class Mode:
     title: str
     """What the report calls it."""
     task: str
-    """Name of the task; its format `scenes` is read."""
+    """Name of the task."""
     metrics: tuple[str, ...]
     """The metrics of its evaluator that the card tells."""
     conversation: Mapping[str, Any] = field(default_factory=dict)
     """Arguments of its conversation."""
+    format: str = "scenes"
+    """What is read."""
     best: bool = False
     """Whether of each route the best instance alone is shown."""
+    routings: tuple[Routing, ...] = ("generated", "forced")
+    """How it is measured; where the answer is all that there is, it cannot be given."""
 
     def samples(self, num_scenes: int, drawings: DrawingSet = "seen") -> TaskSamples:
         """Validation scenes as questions with answers."""
         options = {"split": "val", "drawings": drawings, "num_scenes": num_scenes}
         choice = DataChoice(
-            task=self.task, format="scenes", options=options, conversation=dict(self.conversation)
+            task=self.task,
+            format=self.format,
+            options=options,
+            conversation=dict(self.conversation),
         )
         return TaskSamples(*open_data(choice, default_registry()))
 
@@ -72,3 +80,22 @@ MODES = (
     Mode("Describe a picture, with boxes behind the words", "grounded_caption", ("box_AP50",)),
 )
 """All that the shipped model was trained for."""
+
+REGION_MODES = (
+    Mode(
+        "Segment what is marked",
+        "interactive_segmentation",
+        ("mIoU", "mIoU/point", "mIoU/scribble", "mIoU/box", "mIoU/mask", "cIoU"),
+        {"prompts": ["point", "scribble", "box", "mask"], "named": True, "max_regions": 1},
+        format="placed_scenes",
+        best=True,
+    ),
+    Mode("Name what is marked", "region_recognition", ("accuracy",), routings=("generated",)),
+    Mode(
+        "Describe a picture, and see it at 64 tokens",
+        "grounded_caption",
+        ("objects_exact", "objects_recall", "objects_precision", "box_AP50"),
+        routings=("generated",),
+    ),
+)
+"""What the shipped model that takes regions was trained for."""

@@ -17,8 +17,8 @@ from ..data.scenes import attribution
 from ..evaluation import ResultCard
 from ..model import SuperLinkModel
 from ..visualization import draw_reply
-from .modes import MODES
-from .shipped import PHOTOGRAPHS, Shown
+from .modes import MODES, REGION_MODES, Mode
+from .shipped import PHOTOGRAPHS, Measured, Shown
 from .trained import Trained
 
 if TYPE_CHECKING:
@@ -35,30 +35,33 @@ _ABOUT = {
 
 def write_report(
     output: Path,
-    model: SuperLinkModel,
-    card: ResultCard,
-    shown: Sequence[Shown],
+    perceiving: Measured,
+    marked: Measured,
+    photos: Sequence[Shown],
     trained: Trained | None,
 ) -> Path:
     """Write `report.html` into `output`.
 
     Args:
         output: The folder of the demo.
-        model: The shipped model.
-        card: What it is worth.
-        shown: What it answers.
-        trained: What was trained beside it, and its answers.
+        perceiving: The shipped model for all modes of perception.
+        marked: The one that takes regions.
+        photos: What the first says to photographs.
+        trained: What was trained beside them, and its answers.
     """
+    card = perceiving.card
     page = _template("report.html").substitute(
         command=html.escape(card.command),
         threshold=_THRESHOLD,
         minutes=f"{card.cpu_minutes:.0f}",
-        numbers=_numbers(card),
-        groups=_groups(shown),
+        region_minutes=f"{marked.card.cpu_minutes:.0f}",
+        numbers=_numbers(card, MODES) + _numbers(marked.card, REGION_MODES),
+        groups=_groups([*perceiving.shown, *marked.shown, *photos]),
         trained="" if trained is None else _trained(trained),
         metrics=_metrics(card),
+        region_metrics=_metrics(marked.card),
         notes="".join(f"<li>{html.escape(note)}</li>" for note in card.notes),
-        parts=_parts(model),
+        parts=_parts(perceiving.model),
         output=html.escape(str(output)),
         attribution=html.escape(attribution()).replace("\n", "<br>"),
         versions=html.escape(", ".join(f"{k} {v}" for k, v in card.versions.items())),
@@ -72,11 +75,11 @@ def _template(name: str) -> Template:
     return Template(files(__package__).joinpath(name).read_text(encoding="utf-8"))
 
 
-def _numbers(card: ResultCard) -> str:
+def _numbers(card: ResultCard, modes: Sequence[Mode]) -> str:
     """The first metric of each mode, large."""
     return "".join(
         f"<div><b>{card.metrics[key]:.2f}</b>{mode.task.replace('_', ' ')}: {mode.metrics[0]}</div>"
-        for mode in MODES
+        for mode in modes
         if (key := f"{mode.task}/{mode.metrics[0]}/generated") in card.metrics
     )
 
@@ -119,7 +122,7 @@ def _metrics(card: ResultCard) -> str:
 
 
 def _figure(item: Shown) -> str:
-    picture = draw_reply(item.image, item.reply, _THRESHOLD, text=False)
+    picture = draw_reply(item.image, item.reply, _THRESHOLD, text=False, regions=item.regions)
     caption = f"<b>{html.escape(item.question)}</b><br>{html.escape(item.reply.text) or '—'}"
     return (
         f'<figure><img src="{_data_url(picture)}" alt="{html.escape(item.question)}">'

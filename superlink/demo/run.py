@@ -14,9 +14,18 @@ from ..data.scenes.photos import PHOTOS
 from ..errors import MissingDependencyError, PluginError
 from ..evaluation import ResultCard
 from ..registry import default_registry
-from .modes import MODES
+from .modes import MODES, REGION_MODES
 from .report import write_report
-from .shipped import copy_model, measure_modes, show_modes, show_photos, trained_minutes
+from .shipped import (
+    MODEL,
+    REGIONS,
+    Measured,
+    copy_model,
+    measure_modes,
+    show_modes,
+    show_photos,
+    trained_minutes,
+)
 from .trained import train_here
 
 __all__ = ["DemoResult", "run_demo"]
@@ -47,7 +56,7 @@ class DemoResult:
     card: Path
     """The result card."""
     metrics: dict[str, float]
-    """What the card says."""
+    """What the cards say; those of the model that takes regions begin with `regions/`."""
 
 
 def run_demo(
@@ -60,11 +69,12 @@ def run_demo(
     command: str = "superlink demo",
     progress: bool = True,
 ) -> DemoResult:
-    """Ask and measure the model that superlink ships; train another one, if wanted; report.
+    """Ask and measure the models that superlink ships; train another one, if wanted; report.
 
     Args:
         output: Folder that gets `model/`, `report.html`, `card.json`, `scene.png`, `photo.png` and
-            `landscape.png`; and with `train` a folder `trained/`, with model and card.
+            `landscape.png`; `regions/`, with model and card of the one that takes regions; and with
+            `train` a folder `trained/`, with model and card.
         train: Whether to train a detector on this machine as well, which takes minutes.
         seed: Of its weights and training data; validation scenes stay the same.
         num_scenes: Validation scenes of each kind.
@@ -87,15 +97,22 @@ def run_demo(
             command=command,
             progress=progress,
         )
-    folder = copy_model(output)
-    model = load(folder)
-    metrics = measure_modes(model, num_scenes, progress=progress)
-    card = ResultCard("shipped model", command, 0, trained_minutes(), metrics, _NOTES)
-    card_path = card.write(output)
+    shipped = []
+    for name, source, modes, target in (
+        ("shipped model", MODEL, MODES, output),
+        ("shipped model with regions", REGIONS, REGION_MODES, output / "regions"),
+    ):
+        model = load(copy_model(source, target))
+        metrics = measure_modes(model, modes, num_scenes, progress=progress)
+        card = ResultCard(name, command, 0, trained_minutes(source), metrics, _NOTES)
+        card.write(target)
+        shipped.append(Measured(model, card, show_modes(model, modes)))
+    perceiving, marked = shipped
     _write_inputs(output)
-    shown = [*show_modes(model), *show_photos(model)]
-    report = write_report(output, model, card, shown, trained)
-    return DemoResult(folder, report, card_path, metrics)
+    report = write_report(output, perceiving, marked, show_photos(perceiving.model), trained)
+    with_regions = {f"regions/{name}": value for name, value in marked.card.metrics.items()}
+    metrics = {**perceiving.card.metrics, **with_regions}
+    return DemoResult(output / "model", report, output / "card.json", metrics)
 
 
 def _check_installed() -> None:

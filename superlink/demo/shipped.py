@@ -1,9 +1,11 @@
-"""The model that superlink ships: one tiny LLM and one detector, for all modes of perception."""
+"""The models that superlink ships: a tiny LLM and a detector, for all modes of perception; and one
+that takes regions."""
 
 from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -12,14 +14,16 @@ from PIL import Image
 
 from ..checkpoint import write_folder
 from ..data.scenes.photos import PHOTOS
-from ..evaluation import evaluate, question
-from ..interfaces import Reply
+from ..evaluation import ResultCard, evaluate, question
+from ..interfaces import Region, Reply
 from ..model import SuperLinkModel
-from .modes import MODES, Mode
+from .modes import Mode
 
 __all__ = [
     "MODEL",
     "PHOTOGRAPHS",
+    "REGIONS",
+    "Measured",
     "Shown",
     "copy_model",
     "measure_modes",
@@ -31,7 +35,8 @@ __all__ = [
 
 MODEL = Path(str(files(__package__).joinpath("model")))
 """The checkpoint; `superlink.load` takes it."""
-_TRAINING = MODEL.with_name("training.json")
+REGIONS = MODEL.with_name("regions")
+"""The checkpoint of the model that takes regions."""
 PHOTOGRAPHS = "Photographs as they are"
 """The heading of what has nothing pasted in."""
 _NUM_SHOWN = 4
@@ -48,30 +53,47 @@ class Shown:
     """What was asked."""
     image: Image.Image
     """What it was asked about."""
+    regions: tuple[Region, ...]
+    """What was marked in it."""
     reply: Reply
     """What came back."""
 
 
-def trained_minutes() -> float:
-    """The CPU-minutes in which the shipped model was trained."""
-    return float(json.loads(_TRAINING.read_text(encoding="utf-8"))["cpu_minutes"])
+@dataclass(frozen=True)
+class Measured:
+    """A shipped model, and what it does here."""
+
+    model: SuperLinkModel
+    """The model."""
+    card: ResultCard
+    """What it is worth."""
+    shown: list[Shown]
+    """What it answers."""
 
 
-def copy_model(output: Path) -> Path:
-    """Put the shipped model where its user can see it; an older copy is replaced."""
+def trained_minutes(source: Path) -> float:
+    """The CPU-minutes in which a shipped model was trained."""
+    training = source.with_name(f"{source.name}_training.json")
+    return float(json.loads(training.read_text(encoding="utf-8"))["cpu_minutes"])
+
+
+def copy_model(source: Path, output: Path) -> Path:
+    """Put a shipped model where its user can see it; an older copy is replaced."""
     folder = output / "model"
     with write_folder(folder) as fresh:
-        shutil.copytree(MODEL, fresh, dirs_exist_ok=True)
+        shutil.copytree(source, fresh, dirs_exist_ok=True)
     return folder
 
 
-def measure_modes(model: SuperLinkModel, num_scenes: int, *, progress: bool) -> dict[str, float]:
+def measure_modes(
+    model: SuperLinkModel, modes: Sequence[Mode], num_scenes: int, *, progress: bool
+) -> dict[str, float]:
     """`task/metric/routing` to value, with `/held_out_drawings` where training showed none of the
     drawings."""
     metrics: dict[str, float] = {}
-    for mode in MODES:
+    for mode in modes:
         for suffix, samples in mode.validation(num_scenes):
-            for routing in ("generated", "forced"):
+            for routing in mode.routings:
                 found = evaluate(model, samples, mode.evaluator(), routing, progress=progress)
                 for name in mode.metrics:
                     if name in found.metrics:
@@ -80,9 +102,9 @@ def measure_modes(model: SuperLinkModel, num_scenes: int, *, progress: bool) -> 
     return metrics
 
 
-def show_modes(model: SuperLinkModel) -> list[Shown]:
+def show_modes(model: SuperLinkModel, modes: Sequence[Mode]) -> list[Shown]:
     """A few questions of each mode, and what the model says."""
-    return [shown for mode in MODES for shown in show_mode(model, mode, _NUM_SHOWN)]
+    return [shown for mode in modes for shown in show_mode(model, mode, _NUM_SHOWN)]
 
 
 def show_mode(model: SuperLinkModel, mode: Mode, num: int) -> list[Shown]:
@@ -90,7 +112,13 @@ def show_mode(model: SuperLinkModel, mode: Mode, num: int) -> list[Shown]:
     samples = list(mode.samples(num))
     replies = model.answer([question(sample) for sample in samples])
     return [
-        Shown(mode.title, one.messages[0].text, one.images[0], reply.best() if mode.best else reply)
+        Shown(
+            mode.title,
+            one.messages[0].text_with(""),
+            one.images[0],
+            one.regions,
+            reply.best() if mode.best else reply,
+        )
         for one, reply in zip(samples, replies, strict=True)
     ]
 
@@ -99,6 +127,6 @@ def show_photos(model: SuperLinkModel) -> list[Shown]:
     """Plain photographs that training never saw, with nothing pasted in."""
     photos = [photo.load() for photo in PHOTOS if photo.split == "val"][:_NUM_SHOWN]
     return [
-        Shown(PHOTOGRAPHS, _ASKED_OF_PHOTOS, photo, model.predict(_ASKED_OF_PHOTOS, photo))
+        Shown(PHOTOGRAPHS, _ASKED_OF_PHOTOS, photo, (), model.predict(_ASKED_OF_PHOTOS, photo))
         for photo in photos
     ]

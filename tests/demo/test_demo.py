@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 
 import superlink
 from superlink.cli.main import app
-from superlink.demo import MODEL, run, shipped
-from superlink.demo.modes import MODES
+from superlink.demo import MODEL, REGIONS, run
+from superlink.demo.modes import MODES, REGION_MODES
 from superlink.errors import MissingDependencyError
 
 METRICS = {
@@ -26,6 +26,12 @@ METRICS = {
     "semantic_segmentation/mIoU/generated",
     "grounded_caption/box_AP50/forced",
 }
+REGION_METRICS = {
+    "interactive_segmentation/mIoU/generated",
+    "interactive_segmentation/mIoU/forced/held_out_drawings",
+    "region_recognition/accuracy/generated",
+    "grounded_caption/objects_exact/generated",
+}
 TRAINED_METRICS = {
     "detection/box_AP50/generated",
     "detection/box_AP50/forced",
@@ -33,12 +39,17 @@ TRAINED_METRICS = {
     "detection/box_AP50/generated/held_out_drawings",
     "routing/list_exact",
 }
-NUM_PICTURES = 4 * len(MODES) + 4 + 8
+NUM_PICTURES = 4 * len((*MODES, *REGION_MODES)) + 4 + 8
 
 
 @pytest.fixture
 def card(tiny_demo_model):
     return json.loads((tiny_demo_model / "card.json").read_text())
+
+
+@pytest.fixture
+def region_card(tiny_demo_model):
+    return json.loads((tiny_demo_model / "regions" / "card.json").read_text())
 
 
 @pytest.fixture
@@ -51,16 +62,19 @@ def page(tiny_demo_model):
     return (tiny_demo_model / "report.html").read_text()
 
 
-def test_cards_have_their_keys_and_metrics(card, trained_card):
-    for one, metrics in ((card, METRICS), (trained_card, TRAINED_METRICS)):
+def test_cards_have_their_keys_and_metrics(card, region_card, trained_card):
+    for one, metrics in (
+        (card, METRICS),
+        (region_card, REGION_METRICS),
+        (trained_card, TRAINED_METRICS),
+    ):
         assert {"name", "command", "seed", "versions", "cpu_minutes", "metrics"} <= one.keys()
         assert one["metrics"].keys() >= metrics
         assert all(value >= 0 for value in one["metrics"].values())
     assert 0 < trained_card["cpu_minutes"] < 5
-    assert (
-        card["cpu_minutes"]
-        == json.loads(MODEL.with_name("training.json").read_text())["cpu_minutes"]
-    )
+    for one, model in ((card, MODEL), (region_card, REGIONS)):
+        training = json.loads(model.with_name(f"{model.name}_training.json").read_text())
+        assert one["cpu_minutes"] == training["cpu_minutes"]
 
 
 def test_report_is_self_contained(page):
@@ -73,15 +87,15 @@ def test_report_is_self_contained(page):
 
 
 def test_report_has_pictures_of_every_mode(page):
-    for mode in MODES:
+    for mode in (*MODES, *REGION_MODES):
         section = page.partition(f"<h2>{mode.title}</h2>")[2].partition("<h2>")[0]
         assert section.count("<figure>") == 4
     assert page.partition("Photographs as they are")[2].partition("<h2>")[0].count("<figure>") == 4
     assert page.count("data:image/jpeg;base64,") == NUM_PICTURES
 
 
-def test_report_has_the_numbers_of_the_cards(page, card, trained_card):
-    for one in (card, trained_card):
+def test_report_has_the_numbers_of_the_cards(page, card, region_card, trained_card):
+    for one in (card, region_card, trained_card):
         for name, value in one["metrics"].items():
             assert f"<td><code>{name}</code></td><td>{value:.3f}</td>" in page
     assert f"in {card['cpu_minutes']:.0f} CPU-minutes" in page
@@ -107,10 +121,12 @@ def test_pictures_to_try_are_there(tiny_demo_model):
         assert photo.mode == "RGB"
 
 
-def test_the_shipped_model_is_small_and_knows_its_tokens(tiny_demo_model):
-    size = sum(file.stat().st_size for file in MODEL.rglob("*") if file.is_file())
+@pytest.mark.parametrize("folder", ["model", "regions/model"])
+def test_the_shipped_models_are_small_and_know_their_tokens(tiny_demo_model, folder):
+    size = sum(f.stat().st_size for one in (MODEL, REGIONS) for f in one.rglob("*") if f.is_file())
     assert size < 25e6
-    model = superlink.load(tiny_demo_model / "model")
+    model = superlink.load(tiny_demo_model / folder)
+    assert (model.regions is not None) == (folder != "model")
     (bound,) = model.bound.values()
     assert set(bound.tokens) == {"[DET]", "[SEG]", "[GRD]"}
     assert bound.decoder.config.masks
@@ -118,7 +134,8 @@ def test_the_shipped_model_is_small_and_knows_its_tokens(tiny_demo_model):
 
 
 def test_without_training_nothing_is_trained(tmp_path, monkeypatch):
-    monkeypatch.setattr(shipped, "MODES", MODES[:1])
+    monkeypatch.setattr(run, "MODES", MODES[:1])
+    monkeypatch.setattr(run, "REGION_MODES", REGION_MODES[1:2])
     monkeypatch.setattr(run, "_write_inputs", lambda output: None)
     result = run.run_demo(tmp_path / "demo", num_scenes=1, progress=False)
     assert not (tmp_path / "demo" / "trained").exists()

@@ -15,6 +15,7 @@ from sybil.evaluators.python import PythonEvaluator
 from sybil.parsers.markdown import CodeBlockParser, SkipParser
 
 INLINE_OUTPUT = re.compile(r"^\s*# > ?(.*)$", re.MULTILINE)
+QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 SHELL_SYNTAX = re.compile(r"[|<>;&$`]")
 
 
@@ -48,7 +49,7 @@ class Page:
         """Run the commands of a block that begin with `superlink`, in this process."""
         lines = example.parsed.replace("\\\n", " ").splitlines()
         commands = [line for line in lines if line.startswith("superlink ")]
-        if any(SHELL_SYNTAX.search(command) for command in commands):
+        if any(SHELL_SYNTAX.search(QUOTED.sub("", command)) for command in commands):
             return "A superlink command in the docs stands alone, without pipes or redirections."
         results = [run_command(command) for command in commands]
         self.output, self.end = "".join(output for _, output in results), example.end
