@@ -16,7 +16,7 @@ from ..interfaces.regions import RegionKind
 from .masks import mask_box
 from .schema import AnnotatedObject, Mask
 
-__all__ = ["PROMPT_KINDS", "check_kinds", "draw_prompt", "has_pixels", "prompt_of"]
+__all__ = ["PROMPT_KINDS", "box_of", "check_kinds", "draw_prompt", "has_pixels", "prompt_of"]
 
 PROMPT_KINDS: tuple[RegionKind, ...] = get_args(RegionKind)
 """All that can be drawn of a mask."""
@@ -57,7 +57,8 @@ def prompt_of(
     *,
     varied: bool = True,
 ) -> Region | None:
-    """A prompt that marks an object: see `draw_prompt`; of an object without a mask, its box.
+    """A prompt that marks an object: see `draw_prompt`; of an object without a mask, its box in
+    whole pixels.
 
     Raises:
         ConfigError: `kinds` are none.
@@ -70,7 +71,13 @@ def prompt_of(
             "An object without a mask can be marked by its box alone. Received: "
             f"prompts={kinds!r} for {item.name!r}. Ask the reader for masks, or add 'box'."
         )
-    return Region.box(*item.bbox)
+    return box_of(item)
+
+
+def box_of(item: AnnotatedObject) -> Region:
+    """All pixels that the box of an object touches: it may be thinner than one."""
+    x1, y1, x2, y2 = item.bbox
+    return Region.box(math.floor(x1), math.floor(y1), math.ceil(x2), math.ceil(y2))
 
 
 def draw_prompt(

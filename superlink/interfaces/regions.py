@@ -55,9 +55,10 @@ class Region:
     """Index of the image in its sample; None: the last image before the region."""
 
     def __post_init__(self) -> None:
-        numbers = [*(value for point in self.points for value in point), self.radius or 1.0]
+        radius = 1.0 if self.radius is None else self.radius
+        numbers = [*(value for point in self.points for value in point), radius]
         fits = _fits(self.kind, len(self.points))
-        if not fits or not all(map(math.isfinite, numbers)) or (self.radius or 1.0) <= 0:
+        if not fits or not all(map(math.isfinite, numbers)) or radius <= 0:
             raise InputError(
                 "A region is a point, or several; a box (x1, y1, x2, y2); a scribble of two points "
                 "or more; a circle with a radius; a polygon of 3 points or more; or a mask. "
@@ -164,7 +165,12 @@ class Region:
 
 
 def _pairs(points: Sequence[Point]) -> tuple[Point, ...]:
-    return tuple((float(x), float(y)) for x, y in points)
+    try:
+        return tuple((float(x), float(y)) for x, y in points)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"Points are pairs of numbers, as Region.point((120, 80)). Received: {points!r}"
+        ) from error
 
 
 def _fits(kind: str, num_points: int) -> bool:
@@ -233,5 +239,5 @@ _RASTERS: Mapping[str, Callable[[Region, tuple[int, int]], Mask]] = {
     "box": _box,
     "scribble": _stroke,
     "polygon": _polygon,
-    "mask": lambda region, size: np.asarray(region.mask),
+    "mask": lambda region, size: np.array(region.mask),  # torch wants one that can be written to
 }

@@ -119,7 +119,7 @@ class LinkHooks:
 
         Args:
             values: (B, most regions of a row, C). A forward may have several rows for each of B,
-                side by side, as a search by beams has.
+                side by side.
         """
         self.region_values, before = values, self.region_values
         try:

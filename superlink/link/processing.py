@@ -193,7 +193,7 @@ class Processor:
         return region_inputs(samples, self.backbone, self.regions)
 
     def labels(self, samples: Sequence[Sample], encoded: Encoded) -> Tensor:
-        """Labels (B, T): the assistant's messages are supervised, their slots are not.
+        """Labels (B, T): the assistant's messages are supervised, their slots and regions are not.
 
         The routing token is supervised, and the token after the slots, which the last slot
         predicts.
@@ -214,6 +214,8 @@ class Processor:
             binding = self.vocabulary.bindings[route.token]
             first = route.position + 1
             labels[route.row, first : first + binding.num_queries] = IGNORE
+        for token in self.vocabulary.region_token:
+            labels[ids == self.vocabulary.ids[token]] = IGNORE
         return labels
 
     def decoder_inputs(

@@ -11,7 +11,7 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
-from ..errors import ConfigError
+from ..errors import ConfigError, InputError
 from ..interfaces import Backbone, ImageFeatures, Sample
 
 __all__ = ["RegionConfig", "RegionEncoder", "region_inputs"]
@@ -41,14 +41,11 @@ class RegionEncoder(nn.Module):
         hidden_size: Width of the LLM.
         grid_width: Of the cells of `ImageFeatures.grids`; None where the backbone tells none.
         config: Sizes.
-        scale: Spread of the values that an LLM expects at its input.
     """
 
     places: Tensor
 
-    def __init__(
-        self, hidden_size: int, grid_width: int | None, config: RegionConfig, scale: float = 0.02
-    ) -> None:
+    def __init__(self, hidden_size: int, grid_width: int | None, config: RegionConfig) -> None:
         super().__init__()
         dims = config.dims
         self.stem = nn.Sequential(
@@ -69,7 +66,7 @@ class RegionEncoder(nn.Module):
             nn.Linear(hidden_size, hidden_size),
             nn.LayerNorm(hidden_size),
         )
-        self.scale = nn.Parameter(torch.full((hidden_size,), scale))
+        self.scale = nn.Parameter(torch.full((hidden_size,), 0.02))
         self.register_buffer("places", _waves(config.image_size), persistent=False)
 
     def forward(self, inputs: Mapping[str, Tensor], features: ImageFeatures | None) -> Tensor:
@@ -141,7 +138,10 @@ def region_inputs(
     for row, sample in enumerate(samples):
         for order, region in enumerate(sample.regions):
             image = sample.images[region.image or 0]
-            mask = region.raster((image.height, image.width))
+            try:
+                mask = region.raster((image.height, image.width))
+            except InputError as error:
+                raise InputError(f"{error} It is region {order} of key={sample.key!r}.") from error
             parts["pictures"].append(_picture(image, config.image_size))
             parts["masks"].append(_resized(mask, config.image_size))
             if backbone.grid_width is not None:

@@ -122,8 +122,12 @@ class LinkedModel(nn.Module):
 
     def _build_regions(self, config: RegionConfig, embedding: nn.Module) -> RegionEncoder:
         """The region encoder, whose values are as large as those of words."""
-        spread = float(_weight(embedding).detach().float().std())
-        return RegionEncoder(self.backbone.hidden_size, self.backbone.grid_width, config, spread)
+        encoder = RegionEncoder(self.backbone.hidden_size, self.backbone.grid_width, config)
+        table = _weight(embedding).detach()
+        encoder.to(table.device)  # which may be one that holds no values
+        with torch.no_grad():
+            encoder.scale.fill_(table.float().std())
+        return encoder
 
     @property
     def device(self) -> torch.device:

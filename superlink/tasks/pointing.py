@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from typing import Literal, get_args
 from PIL import Image
 
 from ..data.marks import MARK_KINDS, Mark, MarkKind, choose_mark
-from ..data.prompting import Kinds, check_kinds, prompt_of
+from ..data.prompting import Kinds, box_of, check_kinds, prompt_of
 from ..data.scenes.captions import plural
 from ..data.schema import AnnotatedImage, AnnotatedObject
 from ..errors import ConfigError
@@ -76,8 +75,7 @@ class Pointer:
         image = record.open()
         if self.way == "region":
             regions = tuple(
-                object_region(item, image, self.rng, self.prompts, varied=self.varied)
-                for item in objects
+                object_region(item, self.rng, self.prompts, varied=self.varied) for item in objects
             )
             return Shown(image, (*_listed(len(regions)),), regions)
         if self.way == "none":
@@ -96,20 +94,11 @@ def with_marks(template: str, words: Sequence[Part]) -> tuple[Part, ...]:
 
 
 def object_region(
-    item: AnnotatedObject,
-    image: Image.Image,
-    rng: random.Random,
-    kinds: Kinds,
-    *,
-    varied: bool,
+    item: AnnotatedObject, rng: random.Random, kinds: Kinds, *, varied: bool
 ) -> Region:
     """A region that marks an object: see `draw_prompt`; without a mask, all pixels of its box."""
     region = None if item.mask is None else prompt_of(item, rng, kinds, varied=varied)
-    if region is not None:
-        return region
-    x1, y1, x2, y2 = item.bbox  # it may be thinner than a pixel
-    x2, y2 = min(image.width, math.ceil(x2)), min(image.height, math.ceil(y2))
-    return Region.box(math.floor(x1), math.floor(y1), x2, y2)
+    return box_of(item) if region is None else region
 
 
 def _listed(count: int) -> list[Part]:

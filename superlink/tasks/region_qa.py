@@ -55,7 +55,7 @@ def region_qa_conversation(
     letter = ascii_uppercase[order.index(record.correct)]
     ask = choose_template(_TASK, record.step, rng, varied=training and rng.random() < variety)
     image = record.open()
-    regions = [object_region(o, image, rng, kinds, varied=training) for o in record.objects]
+    regions = [object_region(o, rng, kinds, varied=training) for o in record.objects]
     told = [*_told(record, [record.choices[i] for i in order], ask)]
     question, mentioned = _placed(told, record, repeat)
     target = {

@@ -112,6 +112,8 @@ class Recipe(BaseModel):
 
     @model_validator(mode="after")
     def _stages_fit(self) -> Recipe:
+        if self.start_parts is not None and self.start is None:
+            raise ValueError("start_parts says what is taken from a checkpoint: give start as well")
         names = [stage.name for stage in self.stages]
         if len(set(names)) != len(names):
             raise ValueError(f"each stage needs a name of its own, received {names}")

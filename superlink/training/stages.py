@@ -76,11 +76,11 @@ def train(
     _refuse_another(output, recipe)
     folders = [output / "stages" / f"{i}-{stage.name}" for i, stage in enumerate(recipe.stages)]
     sources = _open_sources(recipe, folders, registry)
-    _claim(output, recipe)
     set_seed(recipe.seed)
     model = build_model(recipe.model, registry)
     if recipe.start is not None and not any(map(_is_finished, folders)):
         start_from(model, recipe.start, recipe.start_parts, registry)
+    _claim(output, recipe)
     fixed = frozenset(name for name, p in model.named_parameters() if not p.requires_grad)
     for index, folder in enumerate(folders):
         if _is_finished(folder):

@@ -6,22 +6,25 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import torch
-from torch import nn
 
 from ..build import load
 from ..errors import CheckpointError, ConfigError
+from ..linked import LinkedModel
 from ..registry import Registry
 
 __all__ = ["start_from"]
 
+_ROWS = ("queries.tokens", "queries.token_outputs")
+
 
 def start_from(
-    model: nn.Module, folder: str | Path, parts: Sequence[str] | None, registry: Registry
+    model: LinkedModel, folder: str | Path, parts: Sequence[str] | None, registry: Registry
 ) -> None:
     """Give a model the weights of a checkpoint, by their names.
 
     Args:
-        model: A linked model; what of its region encoder the checkpoint lacks stays as it is.
+        model: A linked model; where all is taken, a region encoder that the checkpoint lacks stays
+            as it is.
         folder: The checkpoint.
         parts: Module paths that take weights; None: all.
         registry: Where the checkpoint's backbone and decoders are looked up.
@@ -30,15 +33,16 @@ def start_from(
         CheckpointError: The folder is no checkpoint, or its weights of these parts do not fit.
         ConfigError: A part leads to no weight of the model.
     """
-    own, theirs = model.state_dict(), load(folder, registry).state_dict()
+    source = load(folder, registry)
+    own, theirs = model.state_dict(), source.state_dict()
     for part in parts or ():
         if not _below(own, [part]):
             raise ConfigError(
                 f"start_parts names {part!r}, and no weight lies below it. Paths begin with "
                 f"{', '.join(sorted({name.split('.')[0] for name in own}))}."
             )
-    wanted = [*own] if parts is None else _below(own, parts)
-    wanted = [name for name in wanted if name in theirs or not name.startswith("regions.")]
+    fresh = [name for name in _below(own, ["regions"]) if name not in theirs]
+    wanted = [name for name in own if name not in fresh] if parts is None else _below(own, parts)
     shapes = {name: (own[name].shape, getattr(theirs.get(name), "shape", None)) for name in wanted}
     if different := [name for name, (here, there) in shapes.items() if here != there]:
         here, there = shapes[different[0]]
@@ -46,6 +50,12 @@ def start_from(
             f"The model of {folder} is built otherwise. Received: {len(different)} weights that "
             f"differ, the first {different[0]!r}: {there and tuple(there)} there, {tuple(here)} "
             "here. Give the recipe the same settings, or name the parts that fit by start_parts."
+        )
+    here, there = model.vocabulary.controls, source.vocabulary.controls
+    if here != there and _below(wanted, _ROWS):
+        raise CheckpointError(
+            f"The rows of routing tokens are told apart by their order. Received: {there} in "
+            f"{folder}, {here} here. Name the decoders and tokens of the recipe in the same order."
         )
     with torch.no_grad():
         for name in wanted:

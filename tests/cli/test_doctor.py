@@ -18,6 +18,7 @@ from superlink import build_model
 from superlink.cli.main import app
 from superlink.diagnosis import find_devices, find_packages, folders
 from superlink.diagnosis.memory import recipe_memory
+from superlink.link import RegionConfig
 from superlink.registry import default_registry
 from superlink.testing import installed_plugin
 from superlink.testing.backbones import tiny_backbone
@@ -317,6 +318,14 @@ def test_estimate_is_what_training_holds(toys, tmp_path, index):
     for name, tensors in expected.items():
         held = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
         assert sum(getattr(part, name) for part in told.parts) == held, name
+
+
+@pytest.mark.parametrize("regions", [None, RegionConfig()])
+def test_no_weights_are_read_for_an_estimate(toys, tmp_path, regions):
+    recipe = load_recipe(write_recipe(tmp_path))
+    model = recipe.model.model_copy(update={"regions": regions})
+    recipe = recipe.model_copy(update={"model": model})
+    assert not recipe_memory(recipe, default_registry()).weights_loaded
 
 
 def test_recipe_as_text_says_what_is_not_estimated(toys, tmp_path):

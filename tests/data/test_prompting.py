@@ -125,7 +125,7 @@ def test_object_without_a_mask_is_marked_by_its_box():
     item = AnnotatedObject("cup", (1.5, 2, 6, 7))
     region = prompt_of(item, random.Random(0))
     assert has_pixels(item) and region.kind == "box"
-    assert region.points == ((1.5, 2.0), (6.0, 7.0))
+    assert region.points == ((1, 2), (6, 7))
     with pytest.raises(InputError, match=r"marked by its box alone.*'point'.*add 'box'"):
         prompt_of(item, random.Random(0), "point")
 
@@ -134,3 +134,9 @@ def test_object_without_a_mask_is_marked_by_its_box():
 def test_unknown_kinds_are_refused(kinds):
     with pytest.raises(ConfigError, match="point, box, scribble, circle, polygon, mask"):
         draw_prompt(_disc(), random.Random(0), kinds)
+
+
+def test_a_box_thinner_than_a_pixel_marks_the_pixels_that_it_touches():
+    thin = AnnotatedObject("line", (20.6, 10.2, 20.9, 19.5))
+    covered = prompt_of(thin, random.Random(0), "box").raster((30, 60))
+    assert covered.sum() == 10 and covered[10:20, 20].all()

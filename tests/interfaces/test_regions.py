@@ -111,3 +111,11 @@ def test_a_sample_counts_its_regions_and_their_images():
         sample(Region.point((5, 5)), content=(REGION, IMAGE))
     with pytest.raises(InputError, match="image=3"):
         sample(Region.point((5, 5)).on(3))
+
+
+def test_a_radius_of_nothing_and_points_that_are_no_pairs_say_so():
+    with pytest.raises(InputError, match="radius=0"):
+        Region.circle((5, 5), 0)
+    for wrong in (lambda: Region.point(120, 80), lambda: Region.polygon([1, 2, 3, 4, 5, 6])):
+        with pytest.raises(InputError, match="Points are pairs"):
+            wrong()

@@ -1,5 +1,7 @@
 """Regions in the LLM's input: one value for each, in its place, and nothing else changes."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -128,3 +130,31 @@ def test_the_place_of_a_region_counts_by_itself(model):
     ]
     assert (values[0] - values[1]).abs().max() > 1e-3 * values[0].abs().max()
     assert torch.equal(values[0], values[2])
+
+
+def test_a_mask_may_be_a_view_of_another_or_lie_in_memory_that_is_not_ours(model):
+    mask = np.zeros((32, 48), bool)
+    mask[3:18, 2:20] = True
+    locked = mask[:, ::-1].copy()
+    locked.flags.writeable = False
+    one, two = (question(Region.from_mask(m)) for m in (mask[:, ::-1], locked))
+    assert torch.equal(states(model, one), states(model, two))
+
+
+def test_a_region_in_an_answer_is_read_and_not_learnt(model):
+    messages = (
+        Message("user", (IMAGE, "where is it?")),
+        Message("assistant", ("it is ", REGION, " here")),
+    )
+    batch = model.processor([Sample(messages, (picture(),), regions=BOXES[:1])])
+    is_region = batch["inputs"]["input_ids"] == model.vocabulary.ids["<region>"]
+    assert is_region.sum() == 1 and (batch["labels"][is_region] == -100).all()
+    assert (batch["labels"] != -100).sum() > 3
+    loss = model(**{key: value for key, value in batch.items() if key != "dropped"}).loss
+    assert torch.isfinite(loss)
+
+
+def test_a_region_that_cannot_be_drawn_names_its_sample(model):
+    wrong = replace(question(BOXES[0], Region.point((500, 3))), key="photo 7")
+    with pytest.raises(InputError, match="region 1 of key='photo 7'"):
+        model.processor([wrong])

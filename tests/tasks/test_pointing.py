@@ -51,7 +51,7 @@ def test_one_way_is_drawn_for_all_images():
 
 def test_object_without_a_mask_is_marked_by_all_pixels_of_its_box():
     thin = AnnotatedObject("line", (20.6, 10.2, 20.9, 19.5))
-    region = object_region(thin, IMAGE, random.Random(0), "mask", varied=True)
+    region = object_region(thin, random.Random(0), "mask", varied=True)
     assert region.points == ((20, 10), (21, 20)) and region.raster((30, 60)).sum() == 10
 
 

@@ -135,6 +135,19 @@ def test_parts_of_a_model_of_another_size_may_start_from_a_checkpoint(run, recip
         torch.testing.assert_close(model.state_dict()[name], theirs[name])
 
 
+def test_a_start_that_is_no_checkpoint_leaves_no_run_behind(run, recipe, tmp_path):
+    raw = recipe(steps=1).model_dump(mode="json") | {"start": str(tmp_path)}
+    with pytest.raises(CheckpointError, match="Expected a checkpoint"):
+        run(Recipe(**raw))
+    assert not (tmp_path / "run").exists()
+
+
+def test_parts_without_a_checkpoint_to_take_them_from_say_so(recipe):
+    raw = recipe(steps=1).model_dump(mode="json") | {"start_parts": ["decoders"]}
+    with pytest.raises(ValueError, match="give start as well"):
+        Recipe(**raw)
+
+
 def test_run_killed_again_and_again_goes_on_bit_for_bit(run, recipe, kill, tmp_path):
     settings = {"steps": 12, "save_steps": 4, "ema": 0.9, "link_loss": 0.5, "batch_size": 2}
     straight = run(recipe(**settings), "straight")

@@ -78,14 +78,16 @@ def draw_cases(
 def _pair(sample: Sample, reply: Reply) -> tuple[Image.Image, Image.Image]:
     """What was asked and expected, and what came back, on the last image."""
     image = sample.images[-1]
-    asked = f"{sample.key}: {question(sample).messages[-1].text}"
+    asked = f"{sample.key}: {question(sample).messages[-1].text_with('')}"
     expected = f"expected: {sample.messages[-1].text}"
     shown = replace(
         reply,
         text=reply.text.strip() or "(no text)",
         predictions=tuple(map(_strongest, reply.predictions)),
     )
-    return draw_target(image, sample.targets, asked, expected), draw_reply(image, shown, 0.0)
+    marked = [region for region in sample.regions if region.image == len(sample.images) - 1]
+    replied = draw_reply(image, shown, 0.0, regions=marked)
+    return draw_target(image, sample.targets, asked, expected), replied
 
 
 def _strongest(prediction: Prediction) -> Prediction:

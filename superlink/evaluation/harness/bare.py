@@ -50,12 +50,13 @@ class BareModel:
         """Answer a batch of conversations in text; the arguments are those of a linked model.
 
         Raises:
-            ConfigError: Routes are forced.
+            ConfigError: Routes are forced, or a sample has regions.
         """
         if routing == "forced":
             raise ConfigError("A model without links has no routes to force. Use 'generated'.")
         if not samples:
             return []
+        self.processor.region_inputs(samples)  # which raises where there are any
         encoded = self.processor.encode(samples, padding_side="left", add_generation_prompt=True)
         self.processor.check_length(samples, encoded)
         device = self.backbone.output_head().get_parameter("weight").device

@@ -11,7 +11,17 @@ from PIL import Image
 from superlink.data import SceneDataset
 from superlink.evaluation import Evaluation, Evaluator
 from superlink.evaluation.cards.cases import draw_cases, extreme_cases
-from superlink.interfaces import Call, InstancePrediction, Reply, Route
+from superlink.interfaces import (
+    IMAGE,
+    REGION,
+    Call,
+    InstancePrediction,
+    Message,
+    Region,
+    Reply,
+    Route,
+    Sample,
+)
 from superlink.tasks.detection import detection_conversation
 
 
@@ -74,3 +84,13 @@ def test_pictures_are_written(tmp_path, routing, messages):
         with Image.open(tmp_path / f"worst-{routing}.jpg") as worst:
             assert best.width == 1600  # two cases of two pictures, made smaller
             assert 900 < worst.width < 1600
+
+
+def test_what_was_marked_is_seen(tmp_path):
+    messages = (Message("user", (IMAGE, "find ", REGION)), Message("assistant", "it"))
+    pictures = []
+    for box in (Region.box(10, 10, 30, 30), Region.box(60, 60, 90, 90)):
+        sample = Sample(messages, (Image.new("RGB", (128, 128)),), regions=(box,))
+        draw_cases(Copying(), [sample], {"best": (0,)}, "forced", tmp_path)
+        pictures.append((tmp_path / "best-forced.jpg").read_bytes())
+    assert pictures[0] != pictures[1]

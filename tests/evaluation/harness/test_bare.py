@@ -8,7 +8,7 @@ from PIL import Image
 
 from superlink.errors import ConfigError, InputError
 from superlink.evaluation.harness import BareModel
-from superlink.interfaces import IMAGE, Message, Sample
+from superlink.interfaces import IMAGE, REGION, Message, Region, Sample
 from superlink.testing import tiny_backbone, toy_model
 
 PROMPTS = ("What is this?", "Is there a dog? Answer yes or no.", "Say <image> and [DET], please.")
@@ -89,3 +89,10 @@ def test_bad_questions_to_a_bare_model():
         bare.answer(_samples(), "forced")
     with pytest.raises(InputError, match="needs messages"):
         bare.answer([Sample((), key="nothing")])
+
+
+def test_regions_are_refused():
+    asked = Message("user", (IMAGE, "what is ", REGION))
+    sample = Sample((asked,), (Image.new("RGB", (40, 30)),), regions=(Region.box(2, 2, 9, 9),))
+    with pytest.raises(ConfigError, match="no region encoder"):
+        BareModel(tiny_backbone()).answer([sample])
