@@ -180,14 +180,12 @@ class SuperLinkModel(LinkedModel):
     def _decode(
         self, samples: Sequence[Sample], options: GenerationOptions, forbidden: Collection[str]
     ) -> tuple[Iterator[dict[int, GeneratedRow]], ImageFeatures | None]:
-        """Start to write; no forward has run when this returns."""
+        """Start to write; the language model has not run when this returns."""
         self.vocabulary.check_bound(forbidden)
-        regions = to_device(self.processor.region_inputs(samples), self.device)
         encoded = self.processor.encode(samples, padding_side="left", add_generation_prompt=True)
         self.processor.check_length(samples, encoded)
         inputs = to_device(encoded.inputs, self.device)
-        features = self.image_features(inputs, list(self.bound), regions)
-        values = self.region_values(regions, features)
+        features, values = self._looked_at(samples, inputs)
         never = frozenset(forbidden)
         blind = never | {t for t, b in self.vocabulary.bindings.items() if b.needs_image}
         steps = decode(
@@ -199,6 +197,14 @@ class SuperLinkModel(LinkedModel):
             forbidden=[never if s.images else blind for s in samples],
         )
         return self._filled(steps, values), features
+
+    def _looked_at(
+        self, samples: Sequence[Sample], inputs: dict[str, Tensor]
+    ) -> tuple[ImageFeatures | None, Tensor | None]:
+        """What the image encoder makes of a batch, and the values of its regions."""
+        regions = to_device(self.processor.region_inputs(samples), self.device)
+        features = self.image_features(inputs, list(self.bound), regions)
+        return features, self.region_values(regions, features)
 
     def _filled(
         self, steps: Iterator[dict[int, GeneratedRow]], values: Tensor | None
@@ -238,9 +244,8 @@ class SuperLinkModel(LinkedModel):
         encoded = self.processor.encode(samples)
         self.processor.check_length(samples, encoded)
         inputs = to_device(encoded.inputs, self.device)
-        regions = to_device(self.processor.region_inputs(samples), self.device)
-        features = self.image_features(inputs, list(self.bound), regions)
-        with self.hooks.filled(self.region_values(regions, features)):
+        features, values = self._looked_at(samples, inputs)
+        with self.hooks.filled(values):
             hidden = self.backbone(inputs, image_features=features).last_hidden_state
         answers = Answers()
         for sample in samples:

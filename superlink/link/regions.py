@@ -135,18 +135,22 @@ def region_inputs(
     parts: dict[str, list[Tensor]] = {"pictures": [], "masks": [], "shares": []}
     numbers: dict[str, list[int]] = {"images": [], "rows": [], "order": []}
     first = 0
+    pictures: dict[int, Tensor] = {}  # of each image once, however many regions it has
     for row, sample in enumerate(samples):
         for order, region in enumerate(sample.regions):
             image = sample.images[region.image or 0]
+            number = first + (region.image or 0)
             try:
                 mask = region.raster((image.height, image.width))
             except InputError as error:
                 raise InputError(f"{error} It is region {order} of key={sample.key!r}.") from error
-            parts["pictures"].append(_picture(image, config.image_size))
+            if number not in pictures:
+                pictures[number] = _picture(image, config.image_size)
+            parts["pictures"].append(pictures[number])
             parts["masks"].append(_resized(mask, config.image_size))
             if backbone.grid_width is not None:
                 parts["shares"].append(backbone.region_shares(image, [mask])[0])
-            numbers["images"].append(first + (region.image or 0))
+            numbers["images"].append(number)
             numbers["rows"].append(row)
             numbers["order"].append(order)
         first += len(sample.images)

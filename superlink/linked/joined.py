@@ -179,7 +179,7 @@ class LinkedModel(nn.Module):
         for name, bound in self.bound.items():
             called = [call for call in calls if call.decoder == name]
             run = [call for call in called if not self.vocabulary.lacks_image(call, routes)]
-            mine = [*run, *(call for call in called if call not in run)]
+            mine = sorted(called, key=lambda call: self.vocabulary.lacks_image(call, routes))
             if mine:
                 states = self._gather(out.last_hidden_state, routes, mine, bound.num_queries)
                 links[name] = self.link(name, [routes[i] for c in mine for i in c.routes], states)
@@ -300,10 +300,9 @@ class LinkedModel(nn.Module):
 
     def _total(self, losses: Mapping[str, LossTerm]) -> Tensor:
         total = torch.zeros((), device=self.device)
+        weights = {name: bound.loss_weight for name, bound in self.bound.items()}
         for key, (value, count) in losses.items():
-            name = key.split("/")[0]
-            weight = self.bound[name].loss_weight if name in self.bound else 1.0
-            weight = self.lm_weight if key == "lm" else weight
+            weight = self.lm_weight if key == "lm" else weights.get(key.split("/")[0], 1.0)
             total = total + weight * value / torch.as_tensor(count).clamp(min=1)
         return total
 
