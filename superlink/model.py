@@ -40,7 +40,7 @@ class SuperLinkModel(LinkedModel):
         prompt: str,
         image: ImageSource | Sequence[ImageSource] | None = None,
         *,
-        regions: Sequence[Region] = (),
+        regions: Region | Sequence[Region] = (),
         answer: str | None = None,
         allow_control: bool = False,
         **options: Any,
@@ -50,8 +50,8 @@ class SuperLinkModel(LinkedModel):
         Args:
             prompt: What the user asks. Routing tokens in it are escaped, unless `allow_control`.
             image: A path, a picture, or several.
-            regions: What each `<region>` in the prompt stands for, in their order; on the last
-                image where they name none.
+            regions: What each `<region>` in the prompt stands for, one or several in their order;
+                on the last image where they name none.
             answer: Given, the LLM does not write: routes are forced as in this template.
             allow_control: Whether routing tokens in `prompt` are meant as such.
             options: Of `answer`, but for several replies.
@@ -120,7 +120,7 @@ class SuperLinkModel(LinkedModel):
         prompt: str,
         image: ImageSource | Sequence[ImageSource] | None = None,
         *,
-        regions: Sequence[Region] = (),
+        regions: Region | Sequence[Region] = (),
         **options: Any,
     ) -> Iterator[Event]:
         """Answer one question, and tell what happens while it does; the arguments are those of
@@ -209,12 +209,14 @@ class SuperLinkModel(LinkedModel):
     def _filled(
         self, steps: Iterator[dict[int, GeneratedRow]], values: Tensor | None
     ) -> Iterator[dict[int, GeneratedRow]]:
-        """The steps of a generation, each with the values of its regions."""
+        """The steps of a generation, each with the values of its regions; the first reads all."""
+        checked = False
         while True:
-            with self.hooks.filled(values):
+            with self.hooks.filled(values, checked=checked):
                 changed = next(steps, None)
             if changed is None:
                 return
+            checked = True
             yield changed
 
     def _answers(self, samples: Sequence[Sample], rows: Sequence[GeneratedRow]) -> Answers:
@@ -286,7 +288,8 @@ class SuperLinkModel(LinkedModel):
             mine = [call for call in possible if call.decoder == name]
             order = [index for call in mine for index in call.routes]
             states = torch.stack([answers.states[index] for index in order])
-            links = self.link(name, [answers.routes[index] for index in order], states)
+            routes = [[answers.routes[index] for index in call.routes] for call in mine]
+            links = self.link(name, routes, states)
             batch = self.with_features(name, to_device(batch, self.device), features)
             predictions = self.bound[name].decoder(links, batch, mode="predict")
             served += zip(mine, predictions, strict=True)
@@ -297,7 +300,7 @@ class SuperLinkModel(LinkedModel):
 def _question(
     prompt: str,
     image: ImageSource | Sequence[ImageSource] | None,
-    regions: Sequence[Region],
+    regions: Region | Sequence[Region],
     answer: str | None,
     allow_control: bool,
 ) -> Sample:

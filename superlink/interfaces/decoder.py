@@ -63,7 +63,7 @@ class TaskDecoder(nn.Module, ABC):
 
     @abstractmethod
     def dummy_call(self) -> CallInput:
-        """A minimal call with a target, of one route.
+        """A minimal call with a target, of one route and what follows it.
 
         A rank whose batch lacks the task runs it with weight 0, so that it takes part in every
         collective.

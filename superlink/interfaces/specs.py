@@ -49,6 +49,9 @@ class DecoderSpec:
     banks: Mapping[str, str] = field(default_factory=dict)
     """Token to query bank, where a token shall not share the one bank that bears the decoder's
     name."""
+    follows: Mapping[str, str] = field(default_factory=dict)
+    """Token to the token whose routes it completes, as `{"[KPT]": "[POSE]"}`: a run of the one
+    belongs to the run of the other just before it, and both are one call."""
     descriptions: Mapping[str, str] = field(default_factory=dict)
     """Token to words that it means, as `{"[DET]": "find the objects"}`: its row then starts near
     the mean of theirs."""
@@ -79,12 +82,18 @@ class DecoderSpec:
                 "num_queries must be at least 1. "
                 f"Received: {self.num_queries} in decoder {self.name!r}"
             )
-        for name in ("banks", "descriptions"):
+        for name in ("banks", "descriptions", "follows"):
             if unknown := set(getattr(self, name)) - set(self.routing_tokens):
                 raise ConfigError(
                     f"{name} may only name the decoder's own tokens {self.routing_tokens}. "
                     f"Received: {sorted(unknown)} in decoder {self.name!r}"
                 )
+        leaders = set(self.follows.values())
+        if leaders - set(self.routing_tokens) or leaders & set(self.follows):
+            raise ConfigError(
+                "A token follows another one of its decoder, which follows none. "
+                f"Received: follows={dict(self.follows)!r} in decoder {self.name!r}"
+            )
         _check_path(self.factory, "factory", self.name)
         _check_path(self.config_class, "config_class", self.name)
 

@@ -275,6 +275,13 @@ class Processor:
                 f"{token} needs an image, and no message up to turn {call.turn} has one. "
                 f"Received: key={sample.key!r}"
             )
+        if self.vocabulary.lacks_leader(call, routes):
+            leader = self.vocabulary.bindings[token].follows
+            raise InputError(
+                f"{token} completes the run of {leader} just before it, and there is none in turn "
+                f"{call.turn}. Received: phrase={routes[call.routes[0]].phrase!r}, "
+                f"key={sample.key!r}. Write what it belongs to first: <p>...</p>{leader}"
+            )
         return CallInput(
             image=None if call.image is None else sample.images[call.image],
             geometry=None if call.image is None else sample.geometries[call.image],

@@ -41,6 +41,8 @@ class Binding:
     """Slots behind each occurrence."""
     needs_image: bool = True
     """Whether a call without an image cannot be served."""
+    follows: str = ""
+    """The token whose run just before it is completed by a run of this one; empty: none."""
 
 
 @dataclass(frozen=True)
@@ -229,20 +231,34 @@ class RoutingVocabulary:
         ]
 
     def group(self, routes: Sequence[Route], messages: Sequence[Sequence[Message]]) -> list[Call]:
-        """The calls of a batch: routes of one turn of one sample with one token, in text order."""
-        groups: dict[tuple[int, int, str], list[int]] = {}
+        """The calls of a batch: routes of one turn of one sample with one token, in text order.
+
+        A run of a token that follows another belongs to the run just before it. A call that begins
+        with such a token `lacks_leader`.
+        """
+        groups: dict[tuple[int, int, str], list[list[int]]] = {}
         for index, route in enumerate(routes):
-            groups.setdefault((route.row, route.turn, route.token), []).append(index)
-        return [
+            follows = self.bindings[route.token].follows
+            mine = groups.setdefault((route.row, route.turn, follows or route.token), [])
+            if not mine or (not follows and routes[mine[-1][-1]].token != route.token):
+                mine.append([])
+            mine[-1].append(index)
+        calls = [
             Call(
                 row=row,
                 turn=turn,
-                decoder=self.bindings[token].decoder,
+                decoder=self.bindings[routes[indices[0]].token].decoder,
                 routes=tuple(indices),
                 image=_last_image(messages[row][: turn + 1]),
             )
-            for (row, turn, token), indices in groups.items()
+            for (row, turn, _), some in groups.items()
+            for indices in some
         ]
+        return sorted(calls, key=lambda call: call.routes[0])
+
+    def lacks_leader(self, call: Call, routes: Sequence[Route]) -> bool:
+        """Whether a call begins with a token that only completes others."""
+        return bool(self.bindings[routes[call.routes[0]].token].follows)
 
     def lacks_image(self, call: Call, routes: Sequence[Route]) -> bool:
         """Whether a call has no image, and its decoder cannot do without."""

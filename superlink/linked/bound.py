@@ -38,7 +38,14 @@ class BoundDecoder:
         """One binding for each of its tokens."""
         spec = self.spec
         return [
-            Binding(token, spec.name, self.bank(token), self.num_queries, spec.needs_image)
+            Binding(
+                token,
+                spec.name,
+                self.bank(token),
+                self.num_queries,
+                spec.needs_image,
+                spec.follows.get(token, ""),
+            )
             for token in self.tokens
         ]
 

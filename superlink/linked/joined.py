@@ -182,7 +182,7 @@ class LinkedModel(nn.Module):
             mine = sorted(called, key=lambda call: self.vocabulary.lacks_image(call, routes))
             if mine:
                 states = self._gather(out.last_hidden_state, routes, mine, bound.num_queries)
-                links[name] = self.link(name, [routes[i] for c in mine for i in c.routes], states)
+                links[name] = self.link(name, [[routes[i] for i in c.routes] for c in mine], states)
             if name in decoder_inputs:
                 batch = self.with_features(name, decoder_inputs[name], features)
                 terms = bound.decoder(links[name].first(len(run)), batch, mode="loss")
@@ -197,10 +197,11 @@ class LinkedModel(nn.Module):
                 losses[f"{name}/idle"] = self._idle_loss(name, out.last_hidden_state)
         return SuperLinkOutput(self._total(losses), losses, out.logits, links)
 
-    def link(self, name: str, routes: Sequence[Route], states: Tensor) -> LinkedQueries:
-        """Turn states (R, Q, hidden_size) of a decoder's routes into its condition."""
+    def link(self, name: str, calls: Sequence[Sequence[Route]], states: Tensor) -> LinkedQueries:
+        """Turn states (R, Q, hidden_size) of the routes of a decoder's calls into its condition."""
         if self.stop_gradient:
             states = states.detach()
+        routes = [route for call in calls for route in call]
         through = [_connector_key(self.vocabulary.bindings[route.token]) for route in routes]
         parts, order = [], []
         for key in dict.fromkeys(through):
@@ -208,14 +209,13 @@ class LinkedModel(nn.Module):
             parts.append(self.connectors[key](states[mine]))
             order += mine
         back = torch.tensor(order, device=states.device).argsort()
-        keys = [(route.row, route.turn, route.token) for route in routes]
-        call_index = {key: i for i, key in enumerate(dict.fromkeys(keys))}
+        call_index = [index for index, call in enumerate(calls) for _ in call]
         return LinkedQueries(
             states=torch.cat(parts)[back],
-            calls=torch.tensor([call_index[key] for key in keys], device=states.device),
+            calls=torch.tensor(call_index, device=states.device),
             tokens=tuple(route.token for route in routes),
             phrases=tuple(route.phrase for route in routes),
-            num_calls=len(call_index),
+            num_calls=len(calls),
         )
 
     def _gather(
@@ -284,18 +284,19 @@ class LinkedModel(nn.Module):
             inputs = self.backbone.encode([text], [[call.image]])
             features = self.backbone.image_features(to_device(inputs, self.device))
         batch = self.with_features(name, to_device(batch, self.device), features)
-        states = hidden.new_zeros(1, bound.num_queries, hidden.shape[-1])
+        tokens = [t if t in bound.tokens else bound.tokens[0] for t in call.tokens]
+        states = hidden.new_zeros(len(tokens), bound.num_queries, hidden.shape[-1])
         states = states + 0.0 * self.queries.input_rows().sum()
-        links = self.link(name, [Route(0, 0, bound.tokens[0])], states)
+        links = self.link(name, [[Route(0, 0, token) for token in tokens]], states)
         terms = bound.decoder(links, batch, mode="loss")
         total = torch.stack([value for value, _ in terms.values()]).sum()
-        rest, _ = self._idle_connectors(name, bound.tokens[1:], hidden)
+        rest, _ = self._idle_connectors(name, [t for t in bound.tokens if t not in tokens], hidden)
         return 0.0 * total + rest, 1.0
 
     def _idle_connectors(self, name: str, tokens: Sequence[str], hidden: Tensor) -> LossTerm:
         """Connectors of tokens that nobody called, with weight 0."""
         states = hidden.new_zeros(1, self.bound[name].num_queries, hidden.shape[-1])
-        sums = [self.link(name, [Route(0, 0, t)], states).states.sum() for t in tokens]
+        sums = [self.link(name, [[Route(0, 0, t)]], states).states.sum() for t in tokens]
         return 0.0 * sum(sums, hidden.new_zeros(())), 1.0
 
     def _total(self, losses: Mapping[str, LossTerm]) -> Tensor:

@@ -58,7 +58,8 @@ def emptied(call: CallInput) -> CallInput:
 
 
 def reordered(call: CallInput, order: list[int]) -> CallInput:
-    """The call with its routes in another order: the new route `i` is the old `order[i]`."""
+    """The call with its first routes in another order: the new route `i` is the old `order[i]`."""
+    order = [*order, *range(len(order), len(call.tokens))]
     target = call.target
     if target is not None and has_instances(target):
         back = torch.tensor(order).argsort()

@@ -114,7 +114,9 @@ class DecoderCase:
     @cached_property
     def apart(self) -> Apart:
         """What two fresh processes find."""
-        return run_apart(self.spec, self.config, self.call(2), self.token, self.plugins)
+        call = self.call(2)
+        tokens = tuple(dict.fromkeys(call.tokens))
+        return run_apart(self.spec, self.config, call, tokens, self.plugins)
 
     @cached_property
     def token(self) -> str:
@@ -122,6 +124,13 @@ class DecoderCase:
         tokens = self.spec.routing_tokens
         own = self.decoder.dummy_call().tokens
         return next((token for token in own if token in tokens), tokens[0])
+
+    @property
+    def own_dummy(self) -> CallInput:
+        """The decoder's dummy call, of tokens that it declares."""
+        dummy = self.decoder.dummy_call()
+        known = self.spec.routing_tokens
+        return replace(dummy, tokens=tuple(t if t in known else self.token for t in dummy.tokens))
 
     def call(self, num_routes: int = 1, seed: int = 0) -> CallInput:
         """A call with a target."""

@@ -55,7 +55,8 @@ def outside(prediction: Prediction, size: tuple[int, int], names: Sequence[str])
 
 def relabelled(prediction: InstancePrediction, order: Sequence[int]) -> InstancePrediction:
     """What a call whose new route `i` is the old `order[i]` says of the old routes."""
-    phrases = tuple(prediction.phrases[order.index(old)] for old in range(len(order)))
+    moved = tuple(prediction.phrases[order.index(old)] for old in range(len(order)))
+    phrases = moved + prediction.phrases[len(order) :]
     labels = torch.tensor(order, device=prediction.labels.device)[prediction.labels]
     return dataclasses.replace(prediction, labels=labels, phrases=phrases)
 

@@ -45,7 +45,7 @@ def run_apart(
     spec: DecoderSpec,
     config: Mapping[str, Any],
     call: CallInput,
-    token: str,
+    tokens: Sequence[str],
     plugins: Sequence[str] = (),
 ) -> Apart:
     """Declare, build and train a decoder in two processes.
@@ -54,10 +54,10 @@ def run_apart(
         spec: The decoder.
         config: Its settings.
         call: A call with a target, for the first process; the second one has none.
-        token: The routing token of the call.
+        tokens: The routing tokens of the call.
         plugins: The entry points that declare the decoder; without any nothing is discovered.
     """
-    request = {"name": spec.name, "spec": spec, "config": dict(config), "token": token}
+    request = {"name": spec.name, "spec": spec, "config": dict(config), "tokens": [*tokens]}
     with TemporaryDirectory() as name:
         folder = Path(name)
         request["declared"] = bool(plugins)

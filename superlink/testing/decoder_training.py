@@ -23,8 +23,9 @@ def _loss(case: DecoderCase) -> str:
     """Stops losses that nobody can add up, or that do not hang on the condition."""
     dummy = case.decoder.dummy_call()
     expect(dummy.target is not None, "a target in dummy_call()", dummy.target)
-    expect(len(dummy.tokens) == 1, "one route in dummy_call()", dummy.tokens)
-    dummy = replace(dummy, tokens=(case.token,), key=dummy.key or "dummy")
+    leaders = [token for token in dummy.tokens if token not in case.spec.follows]
+    expect(len(leaders) == 1, "one route, and what follows it, in dummy_call()", dummy.tokens)
+    dummy = replace(case.own_dummy, key=dummy.key or "dummy")
     parts: set[str] = set()
     for training in (True, False):
         for calls in ([dummy], case.batch(1)):
@@ -87,7 +88,8 @@ def _queries(case: DecoderCase) -> str:
     """Stops a gradient that does not reach the decoder's own queries and the LLM, or that reaches
     the queries of another decoder."""
     model = case.model
-    batch = model.processor([sample_of(case.call(1))])
+    call = case.call(1)
+    batch = model.processor([sample_of(call)])
     model.zero_grad(set_to_none=True)
     model.lm_weight = 0.0
     try:
@@ -101,8 +103,9 @@ def _queries(case: DecoderCase) -> str:
     finally:
         model.lm_weight = 1.0
         model.zero_grad(set_to_none=True)
-    own = module_key(case.spec.bank(case.token))
-    expect(sums.pop(own) > 0, f"a gradient of the queries behind {case.token}", "none")
+    for token in dict.fromkeys(call.tokens):
+        own = sums.pop(module_key(case.spec.bank(token)), None)
+        expect(own != 0, f"a gradient of the queries behind {token}", "none")
     expect(not any(sums.values()), "none of any other queries", sums)
     expect(of_llm > 0, "a gradient of the LLM", "none")
     return f"LLM {of_llm:.1e}"
@@ -126,10 +129,7 @@ def _empty(case: DecoderCase) -> str:
 
 def _parameters(case: DecoderCase) -> str:
     """Stops weights that some batches leave without a gradient: other processes wait for them."""
-    batches = {"targets": case.batch(1, 2), "dummy_call()": [case.decoder.dummy_call()]}
-    batches["dummy_call()"] = [
-        replace(call, tokens=(case.token,)) for call in batches["dummy_call()"]
-    ]
+    batches = {"targets": case.batch(1, 2), "dummy_call()": [case.own_dummy]}
     if has_instances(batches["targets"][0].target):
         batches["no target"] = [emptied(call) for call in batches["targets"]]
     trained = {n: p for n, p in case.decoder.named_parameters() if p.requires_grad}

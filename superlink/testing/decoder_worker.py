@@ -138,7 +138,7 @@ def _train(request: dict[str, Any], decoder: Any, call: Any, rank: int, folder: 
     from superlink.testing.decoder_linking import link_alone, sample_of
 
     notes = Notes(folder / f"{rank}.json")
-    model = link_alone(request["spec"], decoder, request["config"], [request["token"]])
+    model = link_alone(request["spec"], decoder, request["config"], request["tokens"])
     model.backbone.requires_grad_(False)
     model.train()
     model.idle = True
