@@ -11,13 +11,14 @@ from superlink.errors import InputError
 from superlink.interfaces import (
     Call,
     InstancePrediction,
+    KeypointSet,
     Prediction,
     Region,
     Reply,
     Route,
     RouteFailure,
 )
-from superlink.visualization import PALETTE, PictureCanvas, draw_reply, grid
+from superlink.visualization import PALETTE, PictureCanvas, draw_reply, draw_target, grid
 
 CALL = Call(0, 1, "toy", (0, 1), 0)
 
@@ -97,6 +98,89 @@ def test_points_lie_where_they_belong():
     rows, columns = np.nonzero(_where(canvas.image, 2))
     assert columns.mean() / canvas.scale == pytest.approx(10, abs=0.2)
     assert rows.mean() / canvas.scale == pytest.approx(20, abs=0.2)
+
+
+def _length(picture, index, axis):
+    """How far a colour of the palette reaches along an axis, in pixels of the picture."""
+    found = np.nonzero(_where(picture, index))[axis]
+    return found.max() - found.min() if len(found) else 0
+
+
+def test_limbs_join_their_points():
+    canvas = PictureCanvas(Image.new("RGB", (64, 64)))
+    canvas.limbs(torch.tensor([[10.0, 20.0], [50.0, 20.0], [10.0, 60.0]]), [(0, 1)], 2)
+    rows, columns = np.nonzero(_where(canvas.image, 2))
+    reach = [columns.min(), columns.max(), rows.mean()]
+    assert np.array(reach) / canvas.scale == pytest.approx([10, 50, 20], abs=0.3)
+
+
+def test_limbs_to_points_that_are_not_known_are_left_out():
+    canvas = PictureCanvas(Image.new("RGB", (64, 64)))
+    points = torch.tensor([[10.0, 20.0], [float("nan"), 20.0], [20.0, float("inf")]])
+    canvas.limbs(points, [(0, 1), (1, 2), (2, 0)])
+    canvas.limbs(torch.zeros(0, 2), [])
+    assert not np.asarray(canvas.image).any()
+
+
+def test_limbs_leave_labels_readable():
+    image = Image.new("RGB", (64, 64))
+    plain, crossed = PictureCanvas(image), PictureCanvas(image)
+    for canvas in (plain, crossed):
+        canvas.box((20, 30, 50, 60), "cat", 0)
+    crossed.limbs(torch.tensor([[0.0, 28.0], [64.0, 28.0]]), [(0, 1)], 1)
+    (((x1, y1, x2, y2), *_),) = crossed._labels
+    area = (slice(int(y1), int(y2)), slice(int(x1), int(x2)))
+    assert (np.asarray(plain.image)[area] == np.asarray(crossed.image)[area]).all()
+
+
+def _posed(**options):
+    """The picture of one cat without a box, whose nose and tail lie 40 pixels apart."""
+    prediction = InstancePrediction(
+        torch.tensor([[10.0, 20.0, 11.0, 21.0]]),
+        torch.ones(1),
+        torch.tensor([0]),
+        ("",),
+        keypoints=torch.tensor([[[10.0, 20.0], [50.0, 20.0]]]),
+        **options,
+    )
+    canvas = PictureCanvas(Image.new("RGB", (64, 64)))
+    prediction.draw(canvas)
+    color = canvas.color_of("")
+    return _where(canvas.image, color)[:, 25 * canvas.scale : 35 * canvas.scale].any(), _length(
+        canvas.image, color, 1
+    ) / canvas.scale
+
+
+def test_a_prediction_draws_the_limbs_of_its_keypoints():
+    known = KeypointSet(("nose", "tail"), limbs=(("nose", "tail"),))
+    assert _posed(keypoint_set=known) == (True, pytest.approx(41, abs=1.5))
+    assert _posed(keypoint_set=KeypointSet(known.names)) == (False, pytest.approx(41, abs=1.5))
+    assert _posed() == (False, pytest.approx(41, abs=1.5))
+
+
+def test_keypoints_with_a_low_score_are_left_out():
+    known = KeypointSet(("nose", "tail"), limbs=(("nose", "tail"),))
+    scores = torch.tensor([[0.9, 0.1]])
+    joined, length = _posed(keypoint_set=known, keypoint_scores=scores)
+    assert not joined and length < 6
+
+
+def test_a_target_shows_the_limbs_between_its_labelled_keypoints():
+    target = {
+        "bboxes": torch.tensor([[5.0, 15.0, 55.0, 62.0]]),
+        "labels": torch.tensor([0]),
+        "names": ("cat",),
+        "keypoints": torch.tensor([[[10.0, 20.0], [50.0, 20.0], [30.0, 60.0]]]),
+        "keypoints_visible": torch.tensor([[2, 1, 0]]),
+        "keypoint_set": KeypointSet(
+            ("nose", "tail", "paw"), limbs=(("nose", "tail"), ("nose", "paw"))
+        ),
+    }
+    image = Image.new("RGB", (64, 64))
+    picture, scale = draw_target(image, [target]), PictureCanvas(image).scale
+    inside = _where(picture, PictureCanvas(image).color_of("cat"))
+    assert inside[18 * scale : 22 * scale, 28 * scale : 32 * scale].any()
+    assert not inside[25 * scale : 60 * scale, 10 * scale : 50 * scale].any()
 
 
 def test_palette_begins_again():

@@ -2,14 +2,17 @@
 
 from .coco_export import export_coco
 from .in_context import InContextDataset, InContextImages
+from .keypoint_sets import keypoint_set, keypoint_set_names, keypoint_words, known_keypoints
 from .marks import Mark, choose_mark, draw_mark
 from .problems import Problem, Problems
 from .prompting import draw_prompt
 from .questions import RegionQuestion
 from .readers import (
     CocoDataset,
+    CocoKeypoints,
     read_coco,
     read_coco_counts,
+    read_coco_keypoints,
     read_crowdhuman,
     read_dialogues,
     read_fsc147,
@@ -63,6 +66,7 @@ __all__ = [
     "AnnotatedObject",
     "CaptionedImage",
     "CocoDataset",
+    "CocoKeypoints",
     "CountedImage",
     "DescribedRegion",
     "Dialogue",
@@ -83,8 +87,13 @@ __all__ = [
     "draw_scene",
     "draw_scene_and_stuff",
     "export_coco",
+    "keypoint_set",
+    "keypoint_set_names",
+    "keypoint_words",
+    "known_keypoints",
     "read_coco",
     "read_coco_counts",
+    "read_coco_keypoints",
     "read_crowdhuman",
     "read_dialogues",
     "read_fsc147",

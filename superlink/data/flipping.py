@@ -1,14 +1,15 @@
-"""Records mirrored: pixels, boxes, masks and the words for left and right, all together."""
+"""Records mirrored: pixels, boxes, masks, keypoints and the words for left and right together."""
 
 from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 from PIL import ImageOps
 
 from .schema import AnnotatedImage, AnnotatedObject, CountedImage, Mask, ReferringImage
@@ -16,6 +17,8 @@ from .schema import AnnotatedImage, AnnotatedObject, CountedImage, Mask, Referri
 __all__ = ["is_mirrorable", "mirror_words", "mirrored", "sometimes_mirrored"]
 
 Record = TypeVar("Record", AnnotatedImage, ReferringImage, CountedImage)
+Orders = Mapping[str, npt.NDArray[np.int64]]
+"""For each class whose keypoints have known sides, which of them takes the place of each."""
 
 _OTHER_SIDE = {"left": "right", "right": "left"}
 _CASES = (str.lower, str.upper, str.capitalize)
@@ -47,25 +50,33 @@ _SIDE = re.compile("left|right", re.IGNORECASE)
 def sometimes_mirrored(record: Record, rng: random.Random, share: float) -> Record:
     """The record, or its mirror image in a `share` of the draws.
 
-    A record stays as it is where what changes with the sides is not known for sure: with keypoints,
-    some of which trade places, and with words that are not `is_mirrorable`.
+    A record stays as it is where what changes with the sides is not known for sure: with keypoints
+    of which nobody says which trade places, and with words that are not `is_mirrorable`.
     """
     if not share or rng.random() >= share:
         return record
-    if any(item.keypoints is not None for item in record.objects):
+    orders = _mirror_orders(record)
+    if any(item.keypoints is not None and item.name not in orders for item in record.objects):
         return record
     return mirrored(record) if is_mirrorable("\n".join(_texts(record))) else record
 
 
 def mirrored(record: Record) -> Record:
-    """The mirror image of a record: what was on the left is on the right, and is called so."""
-    image = record.open()
+    """The mirror image of a record: what was on the left is on the right, and is called so.
+
+    What was a left knee is a right one, and stands in its place. Keypoints of which nobody says
+    which trade places are left out.
+    """
+    image, orders = record.open(), _mirror_orders(record)
     changes: dict[str, Any] = {
         "image": ImageOps.mirror(image),
-        "objects": _mirrored_objects(record.objects, image.width),
+        "objects": _mirrored_objects(record.objects, image.width, orders),
     }
     if isinstance(record, AnnotatedImage):
-        changes["ignored"] = _mirrored_objects(record.ignored, image.width)
+        changes["ignored"] = _mirrored_objects(record.ignored, image.width, orders)
+        changes["keypoint_sets"] = {
+            mirror_words(name): known for name, known in record.keypoint_sets.items()
+        }
         changes["caption"] = mirror_words(record.caption)
         changes["categories"] = tuple(map(mirror_words, record.categories))
         changes["synonyms"] = {
@@ -104,13 +115,21 @@ def _texts(record: AnnotatedImage | ReferringImage | CountedImage) -> Iterator[s
         yield record.expression if isinstance(record, ReferringImage) else record.name
 
 
+def _mirror_orders(record: AnnotatedImage | ReferringImage | CountedImage) -> Orders:
+    sets = record.keypoint_sets if isinstance(record, AnnotatedImage) else {}
+    orders = {name: known.mirror_order() for name, known in sets.items()}
+    return {name: order.long().numpy() for name, order in orders.items() if order is not None}
+
+
 def _mirrored_objects(
-    objects: tuple[AnnotatedObject, ...], width: int
+    objects: tuple[AnnotatedObject, ...], width: int, orders: Orders
 ) -> tuple[AnnotatedObject, ...]:
-    return tuple(_mirrored_object(item, width) for item in objects)
+    return tuple(_mirrored_object(item, width, orders.get(item.name)) for item in objects)
 
 
-def _mirrored_object(item: AnnotatedObject, width: int) -> AnnotatedObject:
+def _mirrored_object(
+    item: AnnotatedObject, width: int, order: npt.NDArray[np.int64] | None
+) -> AnnotatedObject:
     x1, y1, x2, y2 = item.bbox
     words = {
         key: mirror_words(value) if isinstance(value, str) else value
@@ -121,8 +140,21 @@ def _mirrored_object(item: AnnotatedObject, width: int) -> AnnotatedObject:
         name=mirror_words(item.name),
         bbox=(width - x2, y1, width - x1, y2),
         mask=_mirrored_mask(item.mask),
+        keypoints=_mirrored_keypoints(item.keypoints, width, order),
         attributes=words,
     )
+
+
+def _mirrored_keypoints(
+    points: npt.NDArray[np.float32] | None, width: int, order: npt.NDArray[np.int64] | None
+) -> npt.NDArray[np.float32] | None:
+    """Keypoints (K, 3) of which each is the one that takes its place; (0, 0, 0) is no place."""
+    if points is None or order is None or len(points) != len(order):
+        return None
+    turned = points[order]
+    there = turned[:, 2] > 0
+    turned[there, 0] = width - turned[there, 0]
+    return turned
 
 
 def _mirrored_mask(mask: Mask | None) -> Mask | None:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from ..errors import InputError
+from ..interfaces import KeypointSet
 from ..interfaces.images import open_image
 
 __all__ = [
@@ -145,6 +146,8 @@ class AnnotatedImage(ImageRecord):
     """The set that it belongs to, where a reader joins several that are measured apart."""
     synonyms: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Other words for a category, where the data set knows them."""
+    keypoint_sets: Mapping[str, KeypointSet] = field(default_factory=dict)
+    """For each category that has keypoints, which; those of its objects are in this order."""
 
     def __post_init__(self) -> None:
         if len(set(self.categories)) != len(self.categories):
@@ -158,6 +161,17 @@ class AnnotatedImage(ImageRecord):
                 f"Choose from {self.categories!r}"
             )
         self.check_inside(*self.objects, *self.ignored)
+        for item in self.objects:
+            known = self.keypoint_sets.get(item.name)
+            if (
+                known is not None
+                and item.keypoints is not None
+                and len(item.keypoints) != len(known)
+            ):
+                raise InputError(
+                    f"A {item.name!r} has the {len(known)} keypoints {known.names}. "
+                    f"Received: {len(item.keypoints)} in {self.source}"
+                )
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,7 @@ from torch import Tensor
 __all__ = ["describe_target"]
 
 _TOLD = frozenset(
-    "bboxes labels names masks keypoints keypoints_visible areas size synonyms void "
+    "bboxes labels names masks keypoints keypoints_visible keypoint_set areas size synonyms void "
     "ignored_bboxes ignored_labels ignored_masks ignored_areas known_names "
     "other_ignored_names other_ignored_bboxes other_ignored_masks other_ignored_areas".split()
 )
@@ -29,6 +29,8 @@ def _parts(target: Mapping[str, Any]) -> Iterator[str]:
         yield _objects(target)
     if beside := [key for key in ("masks", "keypoints") if _length(target, key)]:
         yield f"with {' and '.join(beside)}"
+    if known := target.get("keypoint_set"):
+        yield f"points: {_value(', '.join(known.names))}"
     if ignored := max(_length(target, "ignored_bboxes"), _length(target, "ignored_masks")):
         yield f"{ignored} ignored"
     if target.get("void") is not None:

@@ -50,6 +50,8 @@ class Marks:
     """Masks (H, W), of the image's size or of another that is resized to it."""
     points: Sequence[Tensor] = ()
     """Keypoints (K, 2) of each object, not finite where they are not known."""
+    limbs: Sequence[tuple[int, int]] = ()
+    """Which of the K keypoints are joined."""
     ignored: Tensor = field(default_factory=lambda: torch.zeros(0, 4))
     """(M, 4) boxes that are neither right nor wrong."""
     void: Tensor | None = None
@@ -58,7 +60,8 @@ class Marks:
     @classmethod
     def of(cls, target: Mapping[str, Any], names: Sequence[str]) -> Marks:
         """The marks of a mapping with `bboxes`, `labels`, `masks`, `keypoints`,
-        `keypoints_visible`, `ignored_bboxes` and `void`, each of which may be missing."""
+        `keypoints_visible`, `keypoint_set`, `ignored_bboxes` and `void`, each of which may be
+        missing."""
         empty = torch.zeros(0, 4)
         bboxes = torch.as_tensor(target.get("bboxes", empty)).float().reshape(-1, 4)
         masks = target.get("masks")
@@ -70,6 +73,7 @@ class Marks:
             names=names,
             masks=() if masks is None else list(torch.as_tensor(masks)),
             points=_visible_points(target),
+            limbs=known.limb_indices() if (known := target.get("keypoint_set")) else (),
             ignored=torch.as_tensor(target.get("ignored_bboxes", empty)).float().reshape(-1, 4),
             void=None if void is None else torch.as_tensor(void),
         )
@@ -86,6 +90,7 @@ class Marks:
             names=self.names,
             masks=masks,
             points=[stream.points_to_stream(source.points_to_original(p)) for p in self.points],
+            limbs=self.limbs,
             ignored=stream.boxes_to_stream(ignored),
             void=None if self.void is None else _warped_mask(self.void, source, stream),
         )
@@ -164,7 +169,9 @@ def _draw(canvas: PictureCanvas, marks: Marks, geometry: Geometry) -> None:
         letters = name if written[name] <= _MAX_LETTERS else ""
         canvas.box((x1, y1, x2, y2), letters, _color(canvas, marks, index))
     for index, points in enumerate(marks.points):
-        canvas.points(geometry.points_to_stream(points), _color(canvas, marks, index))
+        places, color = geometry.points_to_stream(points), _color(canvas, marks, index)
+        canvas.limbs(places, marks.limbs, color)
+        canvas.points(places, color)
 
 
 def _tint(canvas: PictureCanvas, void: Tensor) -> None:

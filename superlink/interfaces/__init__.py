@@ -1,13 +1,14 @@
 """What a third party implements, declares or receives."""
 
 from .backbone import Backbone, keep_columns
+from .canvas import Canvas
 from .decoder import TaskDecoder
 from .geometry import Geometry
 from .images import open_image
+from .keypoints import DEFAULT_SIGMA, KeypointSet
 from .lora import LoraChoice
 from .regions import REGION, REGION_MARK, Region, RegionPart
 from .results import (
-    Canvas,
     Event,
     InstancePrediction,
     Prediction,
@@ -38,6 +39,7 @@ from .structures import (
 )
 
 __all__ = [
+    "DEFAULT_SIGMA",
     "IMAGE",
     "PLUGIN_API_VERSION",
     "REGION",
@@ -55,6 +57,7 @@ __all__ = [
     "ImageFeatures",
     "ImagePart",
     "InstancePrediction",
+    "KeypointSet",
     "LinkedQueries",
     "LoraChoice",
     "LossTerm",

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any
 
 import torch
-from PIL import Image
 from torch import Tensor
 
+from .canvas import Canvas
+from .keypoints import KeypointSet
 from .structures import Call, Route
 
 __all__ = [
-    "Canvas",
     "Event",
     "InstancePrediction",
     "Prediction",
@@ -25,26 +25,7 @@ __all__ = [
     "TextEvent",
 ]
 
-
-class Canvas(Protocol):
-    """The surface that a prediction draws itself on, in pixels of the original image."""
-
-    image: Image.Image
-    """The picture so far; a prediction may also replace it."""
-
-    def color_of(self, name: str) -> int:
-        """The colour of a name: the same one in most pictures, and of no other name in this one,
-        while there are enough."""
-        ...
-
-    def box(self, bbox: tuple[float, float, float, float], label: str = "", color: int = 0) -> None:
-        """Draw a box (x1, y1, x2, y2) with a label; `color` picks from the palette."""
-
-    def mask(self, mask: Tensor, color: int = 0) -> None:
-        """Tint the pixels of a mask (H, W)."""
-
-    def points(self, points: Tensor, color: int = 0) -> None:
-        """Draw points (K, 2) as dots."""
+_LEAST_POINT_SCORE = 0.3  # of a keypoint that is drawn
 
 
 class Prediction(ABC):
@@ -78,6 +59,8 @@ class InstancePrediction(Prediction):
     """(N, K, 2) in pixels of the original image."""
     keypoint_scores: Tensor | None = None
     """(N, K) between 0 and 1."""
+    keypoint_set: KeypointSet | None = None
+    """What the K keypoints are called, and which of them a picture joins."""
 
     def select(self, keep: Tensor) -> InstancePrediction:
         """The instances that `keep`, indices or a mask (N,), picks."""
@@ -85,14 +68,14 @@ class InstancePrediction(Prediction):
         masks, keypoints, keypoint_scores = (
             None if value is None else value[keep] for value in optional
         )
-        return InstancePrediction(
-            self.bboxes[keep],
-            self.scores[keep],
-            self.labels[keep],
-            self.phrases,
-            masks,
-            keypoints,
-            keypoint_scores,
+        return replace(
+            self,
+            bboxes=self.bboxes[keep],
+            scores=self.scores[keep],
+            labels=self.labels[keep],
+            masks=masks,
+            keypoints=keypoints,
+            keypoint_scores=keypoint_scores,
         )
 
     def above(self, threshold: float) -> InstancePrediction:
@@ -122,14 +105,29 @@ class InstancePrediction(Prediction):
             if self.masks is not None:
                 instance["mask_area"] = int(self.masks[index].sum())
             if self.keypoints is not None:
-                instance["keypoints"] = [
-                    [round(v, 2) for v in point] for point in self.keypoints[index].tolist()
-                ]
+                instance["keypoints"] = self._points_json(index)
             instances.append(instance)
         return {"instances": instances}
 
+    def _points_json(self, index: int) -> list[dict[str, Any]]:
+        """The keypoints of one instance: `{"name", "point", "score"}`, what is known of each."""
+        points: list[dict[str, Any]] = []
+        places = [] if self.keypoints is None else self.keypoints[index].tolist()
+        for number, (x, y) in enumerate(places):
+            point: dict[str, Any] = {}
+            if self.keypoint_set is not None:
+                point["name"] = self.keypoint_set.names[number]
+            point["point"] = [round(x, 2), round(y, 2)]
+            if self.keypoint_scores is not None:
+                point["score"] = round(float(self.keypoint_scores[index, number]), 4)
+            points.append(point)
+        return points
+
     def draw(self, canvas: Canvas) -> None:
-        """Draw boxes with phrase and score, one colour a phrase; the best lies on top."""
+        """Draw boxes with phrase and score, one colour a phrase; the best lies on top.
+
+        Keypoints with a score below 0.3 are left out.
+        """
         for index in reversed(range(len(self.bboxes))):
             phrase = self.phrases[int(self.labels[index])]
             color = canvas.color_of(phrase)
@@ -139,7 +137,17 @@ class InstancePrediction(Prediction):
             label = f"{phrase} {float(self.scores[index]):.2f}".strip()
             canvas.box((x1, y1, x2, y2), label, color)
             if self.keypoints is not None:
-                canvas.points(self.keypoints[index], color)
+                points = self._sure_points(self.keypoints[index], index)
+                if self.keypoint_set is not None:
+                    canvas.limbs(points, self.keypoint_set.limb_indices(), color)
+                canvas.points(points, color)
+
+    def _sure_points(self, points: Tensor, index: int) -> Tensor:
+        """The points (K, 2) of an instance, not finite where their score is low."""
+        if self.keypoint_scores is None:
+            return points
+        unsure = self.keypoint_scores[index] < _LEAST_POINT_SCORE
+        return points.masked_fill(unsure[:, None], torch.nan)
 
 
 @dataclass(frozen=True)

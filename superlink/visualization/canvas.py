@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from zlib import crc32
 
 import numpy as np
@@ -100,6 +101,17 @@ class PictureCanvas:
             draw.ellipse(
                 dot, fill=color_at(color), outline="white", width=max(1, round(radius / 3))
             )
+
+    def limbs(self, points: Tensor, pairs: Sequence[tuple[int, int]], color: int = 0) -> None:
+        """Draw lines with a white rim between `pairs` of points (K, 2), but to points that are not
+        finite."""
+        draw, places = ImageDraw.Draw(self.image), (points * self.scale).tolist()
+        known = points.isfinite().all(-1).tolist()
+        lines = [(*places[a], *places[b]) for a, b in pairs if known[a] and known[b]]
+        for ink, width in (("white", self.line_width + 2), (color_at(color), self.line_width)):
+            for line in lines:
+                draw.line(line, fill=ink, width=width)
+        self._paint_labels()
 
     def _paint_labels(self) -> None:
         """Paint all labels again: what is drawn later shall not cross them."""

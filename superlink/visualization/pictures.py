@@ -56,7 +56,8 @@ def draw_target(
     Args:
         image: The original image.
         targets: Of its calls. `bboxes` (N, 4), `labels` (N,) and `names` are drawn, and `masks`
-            (N, H, W) and `keypoints` (N, K, 2) where they are given; other targets have no picture.
+            (N, H, W) and `keypoints` (N, K, 2) where they are given, with the limbs of
+            `keypoint_set`; other targets have no picture.
         paragraphs: Put below, for instance question and expected answer.
     """
     canvas = PictureCanvas(image)
@@ -71,8 +72,11 @@ def draw_target(
             x1, y1, x2, y2 = target["bboxes"][index].tolist()
             canvas.box((x1, y1, x2, y2), name, color)
             if "keypoints" in target:
-                labelled = target["keypoints_visible"][index] > 0
-                canvas.points(target["keypoints"][index][labelled], color)
+                unlabelled = target["keypoints_visible"][index] <= 0
+                points = target["keypoints"][index].masked_fill(unlabelled[:, None], torch.nan)
+                if "keypoint_set" in target:
+                    canvas.limbs(points, target["keypoint_set"].limb_indices(), color)
+                canvas.points(points, color)
     lines = [[Word(word) for word in text.split()] for text in paragraphs]
     return with_text(canvas.image, lines) if lines else canvas.image
 

@@ -10,10 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from superlink.data import AnnotatedImage, AnnotatedObject, CountedImage, ReferringImage
+from superlink.data import (
+    AnnotatedImage,
+    AnnotatedObject,
+    CountedImage,
+    ReferringImage,
+    keypoint_set,
+)
 from superlink.data.flipping import is_mirrorable, mirror_words, mirrored, sometimes_mirrored
 from superlink.data.scenes import read_described_scenes, read_scene_expressions
 from superlink.data.scenes.describing import read_scene_phrases
+from superlink.interfaces import KeypointSet
 from superlink.tasks.counting import counting_conversation
 from superlink.tasks.detection import detection_conversation
 from superlink.tasks.grounding import grounding_conversation
@@ -229,7 +236,66 @@ def test_share_of_draws():
     assert sometimes_mirrored(record, rng, 0.0) is record
 
 
-def test_record_with_keypoints_is_left_alone():
-    item = AnnotatedObject("person", (0, 0, 2, 2), keypoints=np.ones((17, 3), np.float32))
-    record = AnnotatedImage(Image.new("RGB", (4, 4)), (item,), ("person",), "k")
+FACE = KeypointSet(("nose", "left eye", "right eye"), sides=(("left eye", "right eye"),))
+POINTS = np.array([[1, 2, 2], [3, 1, 1], [0, 0, 0]], np.float32)
+
+
+def _face(known=FACE, points=POINTS, **options):
+    item = AnnotatedObject("left cat", (0, 0, 4, 3), keypoints=points)
+    sets = {} if known is None else {"left cat": known}
+    image = Image.new("RGB", (10, 4))
+    return AnnotatedImage(image, (item,), ("left cat",), "k", keypoint_sets=sets, **options)
+
+
+def test_keypoints_go_to_the_other_side_and_bear_its_name():
+    turned = sometimes_mirrored(_face(), random.Random(0), 1.0)
+    (item,) = turned.objects
+    assert item.name == "right cat" and turned.keypoint_sets == {"right cat": FACE}
+    # The eye at 3 was the left one; at 7 it is the right one. What is not labelled stays so.
+    assert item.keypoints.tolist() == [[9, 2, 2], [0, 0, 0], [7, 1, 1]]
+    assert _face().objects[0].keypoints.tolist() == POINTS.tolist()
+
+
+@given(
+    st.integers(1, 50),
+    st.lists(st.tuples(st.integers(0, 50), st.integers(0, 9), st.integers(0, 2)), max_size=9),
+)
+def test_keypoints_mirrored_twice_are_as_before(width, rows):
+    points = np.array([row if row[2] else (0, 0, 0) for row in rows], np.float32).reshape(-1, 3)
+    names = tuple(f"{('left', 'right')[i % 2]} {i // 2}" for i in range(len(rows)))
+    pairs = tuple(zip(names[::2], names[1::2], strict=False))
+    item = AnnotatedObject("cat", (0, 0, 1, 1), keypoints=points)
+    record = AnnotatedImage(
+        Image.new("RGB", (width, 4)),
+        (item,),
+        ("cat",),
+        "k",
+        ignored=(item,),
+        keypoint_sets={"cat": KeypointSet(names, sides=pairs)},
+    )
+    again = mirrored(mirrored(record))
+    for found in (*again.objects, *again.ignored):
+        assert (found.keypoints == points).all()
+
+
+@pytest.mark.parametrize("known", [None, KeypointSet(FACE.names)])
+def test_record_whose_keypoints_have_unknown_sides_is_left_alone(known):
+    record = _face(known)
     assert sometimes_mirrored(record, random.Random(0), 1.0) is record
+    assert mirrored(record).objects[0].keypoints is None
+
+
+def test_keypoints_of_crowds_do_not_keep_a_record_from_turning():
+    crowd = AnnotatedObject("dog", (0, 0, 2, 2), keypoints=POINTS)
+    turned = sometimes_mirrored(_face(ignored=(crowd,)), random.Random(0), 1.0)
+    assert turned.objects[0].name == "right cat" and turned.ignored[0].keypoints is None
+
+
+def test_hands_have_no_sides_within():
+    item = AnnotatedObject("left hand", (0, 0, 2, 2), keypoints=np.ones((21, 3), np.float32))
+    sets = {"left hand": keypoint_set("hand")}
+    record = AnnotatedImage(
+        Image.new("RGB", (10, 4)), (item,), ("left hand",), "k", keypoint_sets=sets
+    )
+    (turned,) = mirrored(record).objects
+    assert turned.name == "right hand" and turned.keypoints.tolist() == [[9, 1, 1]] * 21

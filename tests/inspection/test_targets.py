@@ -6,7 +6,9 @@ import pytest
 import torch
 
 from superlink.inspection.targets import describe_target
+from superlink.interfaces import KeypointSet
 
+CAT = KeypointSet(("nose", "left paw"))
 BOXES = {"bboxes": torch.zeros(3, 4), "labels": torch.tensor([1, 0, 1]), "names": ("dog", "apple")}
 
 
@@ -21,6 +23,10 @@ BOXES = {"bboxes": torch.zeros(3, 4), "labels": torch.tensor([1, 0, 1]), "names"
         (
             BOXES | {"masks": torch.zeros(3, 2, 2), "keypoints": torch.zeros(3, 5, 2)},
             "3 boxes: 2 x apple, 1 x dog; with masks and keypoints",
+        ),
+        (
+            {"labels": torch.tensor([0]), "names": ("cat",), "keypoint_set": CAT},
+            "1 label: 1 x cat; points: nose, left paw",
         ),
         (BOXES | {"ignored_bboxes": torch.zeros(2, 4)}, "3 boxes: 2 x apple, 1 x dog; 2 ignored"),
         ({"labels": torch.tensor([5]), "masks": torch.zeros(1, 2, 2)}, "1 mask: 1 x label 5; "),

@@ -8,7 +8,7 @@ import torch
 from PIL import Image, ImageOps
 
 from superlink.inspection.views import CELL, Marks, annotated_view, fitted, warped
-from superlink.interfaces import IMAGE, Geometry, Message, Sample
+from superlink.interfaces import IMAGE, Geometry, KeypointSet, Message, Sample
 from superlink.visualization import PictureCanvas
 
 SIZE = (60, 120)  # height, width
@@ -61,6 +61,20 @@ def test_keypoints_that_are_not_labelled_are_not_drawn():
     x1, y1, x2, y2 = changed(fitted(picture(), [marks]), fitted(picture()))
     assert (x1 + x2) / 2 == pytest.approx(180, abs=2)
     assert (y1 + y2) / 2 == pytest.approx(120, abs=2)
+
+
+def test_keypoints_are_joined_as_their_set_says_wherever_the_image_goes():
+    target = {
+        "keypoints": torch.tensor([[[20.0, 30], [100, 30], [60, 5]]]),
+        "keypoints_visible": torch.tensor([[2, 2, 0]]),
+        "keypoint_set": KeypointSet(("nose", "tail", "paw"), limbs=(("nose", "tail"),)),
+    }
+    marks = Marks.of(target, ())
+    plain = np.asarray(fitted(picture()), int)
+    drawn = np.asarray(fitted(picture(), [marks]), int)
+    assert (drawn[118:123, 200:280] != plain[118:123, 200:280]).any(-1).any(0).all()
+    source, stream = Geometry.identity(SIZE), Geometry.identity(SIZE).resized((30, 30))
+    assert marks.moved(source, stream).limbs == marks.limbs == [(0, 1)]
 
 
 def test_targets_follow_an_image_that_was_mirrored():

@@ -1,6 +1,7 @@
 """Readers of the field's formats: files in, records out."""
 
 from .coco import CocoDataset, read_coco
+from .coco_keypoints import CocoKeypoints, read_coco_keypoints
 from .counts import read_coco_counts
 from .crowdhuman import read_crowdhuman
 from .fsc147 import read_fsc147
@@ -21,8 +22,10 @@ from .visual_genome import read_regions
 
 __all__ = [
     "CocoDataset",
+    "CocoKeypoints",
     "read_coco",
     "read_coco_counts",
+    "read_coco_keypoints",
     "read_crowdhuman",
     "read_dialogues",
     "read_fsc147",

@@ -65,6 +65,7 @@ class CocoCategory(msgspec.Struct, kw_only=True):
     id: Id
     name: Id
     keypoints: list[str] | None = None
+    skeleton: msgspec.Raw = _NOTHING
     synonyms: list[str] = []
 
 

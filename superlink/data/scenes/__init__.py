@@ -8,6 +8,7 @@ from .dataset import SceneDataset, read_scenes
 from .describing import read_described_scenes, read_scene_phrases
 from .figure import KEYPOINT_NAMES
 from .landscape import stuff_names
+from .poses import read_scene_poses
 from .referring import read_scene_expressions
 from .region_descriptions import read_scene_descriptions, read_scenes_by_description
 from .regions import read_scene_regions
@@ -25,6 +26,7 @@ __all__ = [
     "read_scene_descriptions",
     "read_scene_expressions",
     "read_scene_phrases",
+    "read_scene_poses",
     "read_scene_regions",
     "read_scenes",
     "read_scenes_by_description",

@@ -5,6 +5,7 @@ They are read as files; no package is imported for them.
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
@@ -16,7 +17,7 @@ from PIL import Image
 from ...errors import MissingDependencyError
 from ...interfaces.images import open_image
 
-__all__ = ["PHOTOS", "Photo", "Split", "load_photos"]
+__all__ = ["PHOTOS", "Photo", "Split", "draw_photograph", "load_photos"]
 
 Split = Literal["train", "val"]
 
@@ -90,3 +91,13 @@ PHOTOS = (
 def load_photos(split: Split) -> tuple[Image.Image, ...]:
     """The photographs of one split, read once a process."""
     return tuple(photo.load() for photo in PHOTOS if photo.split == split)
+
+
+def draw_photograph(split: Split, size: int, rng: random.Random) -> Image.Image:
+    """A random square of a random photograph, `size` pixels a side, mirrored half of the time."""
+    photo = rng.choice(load_photos(split))
+    shorter = min(photo.size)
+    side = rng.randint(min(128, shorter), shorter)
+    x, y = rng.randint(0, photo.width - side), rng.randint(0, photo.height - side)
+    square = photo.resize((size, size), Image.Resampling.BILINEAR, box=(x, y, x + side, y + side))
+    return square.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if rng.random() < 0.5 else square

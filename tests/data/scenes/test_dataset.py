@@ -17,7 +17,6 @@ from superlink.data import (
     draw_scene,
     scene_names,
 )
-from superlink.data.scenes import composition
 from superlink.data.scenes import drawings as drawings_module
 from superlink.data.scenes import photos as photos_module
 from superlink.data.scenes.drawings import DRAWINGS, drawing_codes, render_drawing
@@ -104,7 +103,7 @@ def test_masks_never_share_a_pixel():
 def test_everything_on_the_picture_has_a_label(seed):
     record = draw_scene(SceneConfig(), seed)
     rng = random.Random(f"superlink scene train {seed}")
-    photo = composition._photograph(SceneConfig(), rng)
+    photo = photos_module.draw_photograph("train", SceneConfig().size, rng)
     changed = (np.asarray(photo) != _pixels(record)).any(-1)
     labelled = np.any([item.mask for item in record.objects], axis=0)
     # Half-transparent rims reach a pixel or two beyond the masks.
