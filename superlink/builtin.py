@@ -16,6 +16,8 @@ from .tasks.specs import (
     IN_CONTEXT_SEGMENTATION,
     IN_CONTEXT_TEXT,
     INTERACTIVE_SEGMENTATION,
+    KEYPOINT_LIST,
+    POSE,
     REGION_CAPTION,
     REGION_QA,
     REGION_RECOGNITION,
@@ -35,6 +37,7 @@ def superlink_tasks() -> Iterator[TaskSpec]:
     yield SEMANTIC_SEGMENTATION
     yield SALIENT_OBJECT
     yield COUNTING
+    yield POSE
     yield INTERACTIVE_SEGMENTATION
     yield REGION_RECOGNITION
     yield REGION_CAPTION
@@ -43,6 +46,7 @@ def superlink_tasks() -> Iterator[TaskSpec]:
     yield IN_CONTEXT_TEXT
     yield DIALOGUE
     yield CLASS_LIST
+    yield KEYPOINT_LIST
 
 
 @hookimpl

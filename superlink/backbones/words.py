@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from importlib.resources import files
 
@@ -23,7 +24,12 @@ CHAT_TEMPLATE = (
 """The chat template of the built-in model."""
 
 
-def build_tokenizer(extra_words: Sequence[str] = ()) -> PreTrainedTokenizerFast:
+_PIECE = r"\p{L}+|\p{N}|[^\p{L}\p{N}\s]\s?|\s"
+
+
+def build_tokenizer(
+    extra_words: Sequence[str] = (), phrases: Sequence[str] = ()
+) -> PreTrainedTokenizerFast:
     """A byte-level BPE in which each known word is one token, with or without a blank before it.
 
     A blank is a token of its own, or part of the punctuation before it, so that a word has the
@@ -31,6 +37,7 @@ def build_tokenizer(extra_words: Sequence[str] = ()) -> PreTrainedTokenizerFast:
 
     Args:
         extra_words: Words to know beside the built-in list.
+        phrases: Several words that are one token together, as `left knee`.
     """
     listed = files(__package__).joinpath("words.txt").read_text(encoding="utf-8").split()
     words = sorted({*listed, *(word for text in extra_words for word in text.split())})
@@ -38,7 +45,7 @@ def build_tokenizer(extra_words: Sequence[str] = ()) -> PreTrainedTokenizerFast:
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
-            pre_tokenizers.Split(Regex(r"\p{L}+|\p{N}|[^\p{L}\p{N}\s]\s?|\s"), "isolated"),
+            pre_tokenizers.Split(Regex("|".join([*_whole(phrases), _PIECE])), "isolated"),
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )
@@ -49,10 +56,16 @@ def build_tokenizer(extra_words: Sequence[str] = ()) -> PreTrainedTokenizerFast:
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    tokenizer.train_from_iterator([*words, ", . ? : ! ; "], trainer)
+    tokenizer.train_from_iterator([*words, *sorted(set(phrases)), ", . ? : ! ; "], trainer)
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         pad_token="<pad>",
         eos_token="<|end|>",
         extra_special_tokens={"image_token": IMAGE_TOKEN},
     )
+
+
+def _whole(phrases: Sequence[str]) -> list[str]:
+    """Patterns that find phrases where no word goes on before or behind them, longer ones first."""
+    longest_first = sorted(set(phrases), key=lambda text: (-len(text), text))
+    return [rf"(?<!\p{{L}}){re.escape(text)}(?!\p{{L}})" for text in longest_first]

@@ -21,8 +21,8 @@ def merge_replies(replies: Sequence[Reply], max_per_image: int | None = None) ->
     """Join replies about one image, in their order.
 
     Instances of calls with the same routing token become those of one call, sorted by score; calls
-    with other tokens stay apart, and so does what is no `InstancePrediction`. To merge what was
-    merged gives what merging all at once gives.
+    with other tokens stay apart, and so do those with keypoints, of which each has its own, and
+    what is no `InstancePrediction`. To merge what was merged gives what merging all at once gives.
 
     Args:
         replies: To the parts of a question.
@@ -43,7 +43,7 @@ def merge_replies(replies: Sequence[Reply], max_per_image: int | None = None) ->
     routes = tuple(route for reply in shifted for route in reply.routes)
     groups: dict[Hashable, list[Served]] = {}
     for index, (call, prediction) in enumerate(served):
-        mergeable = isinstance(prediction, InstancePrediction)
+        mergeable = isinstance(prediction, InstancePrediction) and prediction.keypoint_set is None
         kind = (call.decoder, call.turn, call.image, routes[call.routes[0]].token)
         groups.setdefault(kind if mergeable else index, []).append((call, prediction))
     merged = [_one_call(group, max_per_image) for group in groups.values()]
@@ -126,6 +126,7 @@ def _best_instances(
         _cat([part.masks for part in full]),
         _cat([part.keypoints for part in full]),
         _cat([part.keypoint_scores for part in full]),
+        predictions[0].keypoint_set,
     )
     return joined.select(_order(joined.scores))
 

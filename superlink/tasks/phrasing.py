@@ -24,6 +24,7 @@ __all__ = [
     "class_question",
     "escape_controls",
     "load_templates",
+    "with_article",
 ]
 
 Templates = Mapping[str, Mapping[str, tuple[str, ...]]]
@@ -104,6 +105,11 @@ def class_question(task: str, names: Sequence[str], rng: random.Random, *, varie
     return template.format(classes=f"{first}{last}{article}{names[-1]}" if first else names[-1])
 
 
+def with_article(name: str) -> str:
+    """`the apple`; `the left apple` and `an apple` as they are."""
+    return name if _ARTICLE.match(name) else f"the {name}"
+
+
 def class_answer(
     task: str, names: Sequence[str], token: str, rng: random.Random, *, varied: bool
 ) -> str:
@@ -112,17 +118,17 @@ def class_answer(
     return choose_template(task, "answer", rng, varied=varied).format(routes=routes)
 
 
-def escape_controls(text: str, token: str = "") -> str:
-    """`text` of an answer in which nothing but `token` behind it calls a decoder, if there is one.
+def escape_controls(text: str, *tokens: str) -> str:
+    """`text` of an answer in which nothing calls a decoder; `tokens` behind it may.
 
     What looks like a phrase mark or a routing token in it, as in a class `[DET]`, reads as before.
     """
-    return _escaper(token).escape(text)
+    return _escaper(tokens).escape(text)
 
 
 @cache
-def _escaper(token: str) -> Escaper:
-    return Escaper((*PHRASE_MARKS, *STANDARD_TOKENS, token))
+def _escaper(tokens: tuple[str, ...]) -> Escaper:
+    return Escaper((*PHRASE_MARKS, *STANDARD_TOKENS, *tokens))
 
 
 def _present_and_absent(record: AnnotatedImage, num_absent: int, rng: random.Random) -> list[str]:

@@ -14,6 +14,8 @@ __all__ = [
     "INTERACTIVE_SEGMENTATION",
     "IN_CONTEXT_SEGMENTATION",
     "IN_CONTEXT_TEXT",
+    "KEYPOINT_LIST",
+    "POSE",
     "REGION_CAPTION",
     "REGION_QA",
     "REGION_RECOGNITION",
@@ -87,6 +89,16 @@ COUNTING = TaskSpec(
     evaluator="superlink.evaluation.counting:CountingEvaluator",
 )
 
+POSE = TaskSpec(
+    "pose",
+    conversation="superlink.tasks.pose:pose_conversation",
+    readers={
+        "coco": f"{_READERS}.coco_keypoints:read_coco_keypoints",
+        "scenes": "superlink.data.scenes:read_scene_poses",
+    },
+    evaluator="superlink.evaluation.pose:PoseEvaluator",
+)
+
 DIALOGUE = TaskSpec(
     "dialogue",
     conversation="superlink.tasks.dialogue:dialogue_conversation",
@@ -155,4 +167,10 @@ CLASS_LIST = TaskSpec(
         "described_scenes": "superlink.data.scenes:read_scene_phrases",
         "names": "superlink.tasks.detection:read_names",
     },
+)
+
+KEYPOINT_LIST = TaskSpec(
+    "keypoint_list",
+    conversation="superlink.tasks.pose_lists:keypoint_list_conversation",
+    readers={"sets": "superlink.tasks.pose_lists:read_keypoint_sets"},
 )

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from superlink.errors import InputError
-from superlink.interfaces import Call, InstancePrediction, Prediction, Reply, Route, RouteFailure
+from superlink.interfaces import (
+    Call,
+    InstancePrediction,
+    KeypointSet,
+    Prediction,
+    Reply,
+    Route,
+    RouteFailure,
+)
 from superlink.tasks.merging import merge_replies
 from superlink.testing import toy_model
 
@@ -172,3 +182,15 @@ def test_a_part_that_says_nothing_readable_keeps_the_spans_of_the_next():
     merged = merge_replies([bare, named])
     first, last = merged.routes[1].span
     assert merged.text[first:last] == "dog"
+
+
+def test_calls_with_keypoints_stay_apart_and_keep_their_names():
+    poses = [
+        found((name, *"abc"[:count]), [0.5], [0], keypoints=torch.ones(1, count, 2))
+        for name, count in (("ape", 1), ("bee", 3))
+    ]
+    sets = [KeypointSet(tuple(pose.phrases[1:])) for pose in poses]
+    poses = [replace(pose, keypoint_set=one) for pose, one in zip(poses, sets, strict=True)]
+    merged = merge_replies([reply(*(("[POSE]", pose) for pose in poses))])
+    assert [p.keypoint_set for p in merged.predictions] == sets
+    assert [tuple(p.keypoints.shape) for p in merged.predictions] == [(1, 1, 2), (1, 3, 2)]

@@ -39,6 +39,10 @@ FIELDS = {
     ("in_context_text", "marked"): "marks",
     ("interactive_segmentation", "answer"): "routes",
     ("interactive_segmentation", "segment"): "regions",
+    ("pose", "answer"): "routes",
+    ("pose", "point"): "points",
+    ("pose", "points"): "points",
+    ("pose", "whole"): "classes",
     ("region_caption", "describe"): "region",
     ("region_qa", "answer"): None,
     ("region_qa", "rationale"): None,
@@ -76,6 +80,7 @@ def test_readers_of_files_have_a_policy_for_broken_items(task, path):
 def test_tasks_that_find_something_are_measured():
     assert {name for name, spec in TASKS.items() if spec.evaluator is None} == {
         "class_list",
+        "keypoint_list",
         "dialogue",
     }
 
