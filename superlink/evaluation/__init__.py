@@ -9,6 +9,7 @@ from .evaluator import Evaluator, Row
 from .grounding import GroundingEvaluator
 from .in_context import InContextEvaluator
 from .interactive import InteractiveEvaluator
+from .pose import PoseEvaluator
 from .processes import Processes, started_processes
 from .recognition import RecognitionEvaluator
 from .region_captions import RegionCaptionEvaluator
@@ -28,6 +29,7 @@ __all__ = [
     "GroundingEvaluator",
     "InContextEvaluator",
     "InteractiveEvaluator",
+    "PoseEvaluator",
     "Processes",
     "RecognitionEvaluator",
     "RegionCaptionEvaluator",

@@ -4,9 +4,19 @@ from .average_precision import COCO_SIGMAS, Instance, average_precision, mean_ov
 from .captions import caption_metrics
 from .counting import counting_metrics
 from .crowd import CrowdImage, crowd_metrics
+from .crowdpose import crowd_index, crowd_level, crowdpose_metrics
+from .keypoints import keypoint_precision, point_errors, point_metrics
 from .matching import CategoryMatcher, Match, load_synonyms, normalize_phrase
 from .mentions import Mentions, mention_metrics
-from .overlap import box_cover, box_iou, mask_overlap, match_boxes, matched_f1, region_metrics
+from .overlap import (
+    box_cover,
+    box_iou,
+    mask_overlap,
+    match_boxes,
+    matched_f1,
+    pair_boxes,
+    region_metrics,
+)
 from .routing import RoutingScore
 from .salience import salience_metrics, salience_scores
 from .segmentation import count_pixels, label_map, segmentation_metrics
@@ -26,7 +36,11 @@ __all__ = [
     "caption_metrics",
     "count_pixels",
     "counting_metrics",
+    "crowd_index",
+    "crowd_level",
     "crowd_metrics",
+    "crowdpose_metrics",
+    "keypoint_precision",
     "label_map",
     "load_synonyms",
     "mask_overlap",
@@ -36,6 +50,9 @@ __all__ = [
     "mention_metrics",
     "normalize_answer",
     "normalize_phrase",
+    "pair_boxes",
+    "point_errors",
+    "point_metrics",
     "region_metrics",
     "salience_metrics",
     "salience_scores",

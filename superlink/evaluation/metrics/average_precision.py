@@ -58,6 +58,9 @@ class Instance:
     """Compressed run lengths of COCO: `size`, (H, W), and `counts`."""
     keypoints: Sequence[Sequence[float]] | None = None
     """K times x, y and visibility; 0 is not labelled."""
+    num_keypoints: int | None = None
+    """How many keypoints of a truth make it count, where keypoints are compared: with 0 it is
+    neither right nor wrong to find it. None: those that are labelled."""
 
 
 def average_precision(
@@ -166,7 +169,8 @@ def _annotation(item: Instance, ids: Mapping[str, int], kind: Kind, area_of: Any
         points = np.asarray(item.keypoints, np.float64)  # (K, 3)
         width, height = points[:, :2].max(axis=0) - points[:, :2].min(axis=0)
         entry |= {"keypoints": points.flatten().tolist(), "area": float(width * height)}
-        entry["num_keypoints"] = int((points[:, 2] > 0).sum())
+        labelled = int((points[:, 2] > 0).sum())
+        entry["num_keypoints"] = labelled if item.num_keypoints is None else item.num_keypoints
     return entry if item.area is None else {**entry, "area": item.area}
 
 

@@ -15,6 +15,7 @@ __all__ = [
     "mask_overlap",
     "match_boxes",
     "matched_f1",
+    "pair_boxes",
     "region_metrics",
 ]
 
@@ -56,6 +57,23 @@ def match_boxes(truths: Any, ignored: Any, found: Any, threshold: float = 0.5) -
             overlaps[:, best] = -1.0  # this truth is taken
         outcomes.append(1 if right else -int(cover.max(initial=0.0) > threshold))
     return outcomes
+
+
+def pair_boxes(truths: Any, found: Any, threshold: float = 0.5) -> list[int]:
+    """Give each truth (N, 4) one of the found boxes (P, 4), which choose in their order, the best
+    first: each takes the free truth that it overlaps most, by an IoU of at least `threshold`.
+
+    Returns:
+        For each truth the index of its found box, or -1.
+    """
+    overlaps = box_iou(found, truths)  # (P, N)
+    pairs = [-1] * len(truths)
+    for index, row in enumerate(overlaps):
+        best = int(row.argmax()) if row.size else -1
+        if best >= 0 and row[best] >= threshold:
+            pairs[best] = index
+            overlaps[:, best] = -1.0  # this truth is taken
+    return pairs
 
 
 def matched_f1(truths: Any, ignored: Any, found: Any) -> float:

@@ -14,6 +14,7 @@ from superlink.evaluation.metrics import (
     mask_overlap,
     match_boxes,
     matched_f1,
+    pair_boxes,
     region_metrics,
 )
 
@@ -49,6 +50,15 @@ def test_no_boxes_give_empty_tables():
 def test_each_truth_is_matched_once_and_ignored_regions_excuse():
     found = [BOX, BOX, [51, 51, 59, 59], [30, 30, 40, 40]]
     assert match_boxes([BOX], [FAR], found) == [1, 0, -1, 0]
+
+
+def test_found_boxes_choose_truths_in_their_order():
+    near = [0, 0, 10, 8]
+    assert pair_boxes([BOX, near], [near, BOX]) == [1, 0]
+    assert pair_boxes([BOX, near], [near, near]) == [1, 0]
+    assert pair_boxes([BOX, FAR], [FAR, HALF, BOX]) == [1, 0]
+    assert pair_boxes([BOX], [HALF], threshold=0.51) == [-1]
+    assert pair_boxes([], [BOX]) == [] and pair_boxes([BOX], []) == [-1]
 
 
 def test_a_truth_goes_before_an_ignored_region():
