@@ -30,6 +30,7 @@ def pose_conversation(
     *,
     keypoints: str | Sequence[str] | None = None,
     all_share: float = 0.5,
+    ordered_share: float = 0.0,
     whole_share: float = 0.1,
     max_keypoints: int | None = None,
     max_classes: int | None = None,
@@ -51,8 +52,10 @@ def pose_conversation(
         training: Whether to vary what is asked for, and how.
         keypoints: The only ones that are asked for, in this order; a class that has none of them is
             not asked for.
-        all_share: Share of training classes of which all points are asked for, in an order that is
-            drawn; of the others it is some of them.
+        all_share: Share of training classes of which all points are asked for; of the others it is
+            some of them.
+        ordered_share: Share of training questions whose points stand in the order of the set, as
+            people mostly ask; others stand in an order that is drawn.
         whole_share: Share of training questions for the pose as such; the answer lists all points
             in the order of the class's set.
         max_keypoints: In training, the most points of a class.
@@ -86,6 +89,8 @@ def pose_conversation(
     whole = training and rng.random() < whole_share and longest <= (max_keypoints or longest)
     if training and not whole:
         asked = _drawn(asked, rng, all_share, max_keypoints)
+        if rng.random() < ordered_share:
+            asked = {name: tuple(p for p in known[name] if p in asked[name]) for name in asked}
     varied = training and rng.random() < variety
     varied_answer = training and rng.random() < answer_variety
     question = pose_question(asked, rng, whole=whole, varied=varied)
@@ -196,6 +201,7 @@ def _most(
 
 
 def _drawn(known: Points, rng: random.Random, all_share: float, most: int | None) -> Points:
+    """Of each class all points, in an `all_share` of the draws, or some, `most` at most."""
     asked = {}
     for name, points in known.items():
         number = len(points) if rng.random() < all_share else rng.randint(1, len(points))

@@ -22,6 +22,7 @@ def keypoint_list_conversation(
     training: bool,
     *,
     all_share: float = 0.3,
+    ordered_share: float = 0.5,
     max_keypoints: int = 10,
     max_classes: int = 2,
     variety: float = 0.3,
@@ -37,6 +38,7 @@ def keypoint_list_conversation(
         rng: Where all random draws come from.
         training: Whether questions vary.
         all_share: Share of the questions that ask for all points of their classes.
+        ordered_share: Share of the questions whose points stand in the order of the set.
         max_keypoints: The most points of a class in the others.
         max_classes: From 1 to so many classes are asked for.
         variety: Share of questions in free wording.
@@ -54,12 +56,13 @@ def keypoint_list_conversation(
             f"Received: max_keypoints={max_keypoints}, max_classes={max_classes}"
         )
     names = rng.sample(sorted(record), rng.randint(1, min(max_classes, len(record))))
-    every = rng.random() < all_share
+    every, ordered = rng.random() < all_share, rng.random() < ordered_share
     asked = {}
     for name in names:
         points = record[name].names
         most = len(points) if every else rng.randint(1, min(max_keypoints, len(points)))
-        asked[name] = tuple(rng.sample(points, most))
+        some = rng.sample(points, most)
+        asked[name] = tuple(p for p in points if p in some) if ordered else tuple(some)
     varied = training and rng.random() < variety
     question = pose_question(asked, rng, whole=False, varied=varied)
     answer = pose_answer(asked, token, keypoint_token, rng, varied=False)

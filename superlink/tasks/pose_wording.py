@@ -17,7 +17,7 @@ _TASK = "pose"
 def pose_question(asked: Points, rng: random.Random, *, whole: bool, varied: bool) -> str:
     """The question for points of classes, or with `whole` for the poses as such.
 
-    `Where are the nose and the neck of the horse?`; in free wording also `the horse's nose`.
+    `Where are the nose and neck of the horse?`; in free wording also `the horse's nose`.
     """
     if whole:
         template = choose_template(_TASK, "whole", rng, varied=varied)
@@ -25,14 +25,14 @@ def pose_question(asked: Points, rng: random.Random, *, whole: bool, varied: boo
     purpose = "point" if sum(map(len, asked.values())) == 1 else "points"
     template = choose_template(_TASK, purpose, rng, varied=varied)
     owner = varied and rng.random() < 0.3
-    called = with_article if not varied or rng.random() < 0.5 else str
+    called = with_article if varied and rng.random() < 0.5 else str
     if owner:
         words = [f"{with_article(name)}'s {_listed(points)}" for name, points in asked.items()]
     else:
-        words = [
-            f"{_listed(list(map(called, points)))} of {with_article(name)}"
-            for name, points in asked.items()
-        ]
+        words = []
+        for name, (first, *others) in asked.items():
+            points = [with_article(first), *map(called, others)]
+            words.append(f"{_listed(points)} of {with_article(name)}")
     return template.format(points=_listed(words, ", and "))
 
 

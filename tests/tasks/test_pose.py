@@ -58,7 +58,7 @@ def test_question_answer_and_target_of_one_class():
         absent_classes=0,
         keypoints=["Tail", "nose", "fin"],
     )
-    assert sample.messages[0].parts == (IMAGE, "Where are the tail and the nose of the dog?")
+    assert sample.messages[0].parts == (IMAGE, "Where are the tail and nose of the dog?")
     assert sample.messages[1].text == "<p>dog</p>[POSE]: <p>tail</p>[KPT], <p>nose</p>[KPT]"
     (target,) = sample.targets
     assert target["names"] == ("dog",) and target["labels"].tolist() == [0, 0]
@@ -78,8 +78,8 @@ def test_each_class_is_a_call_of_its_own():
         absent_classes="all",
     )
     assert sample.messages[0].text == (
-        "Where are the nose, the left ear, the right ear and the tail of the dog, "
-        "and the sting and the nose of the bee?"
+        "Where are the nose, left ear, right ear and tail of the dog, "
+        "and the sting and nose of the bee?"
     )
     assert sample.messages[1].text.endswith(
         "<p>tail</p>[KPT]; <p>bee</p>[POSE]: <p>sting</p>[KPT], <p>nose</p>[KPT]"
@@ -257,3 +257,13 @@ def test_people_of_coco_can_be_asked(coco_mini):
         assert len(target["bboxes"]) == len(record.objects) == len(target["keypoints"])
         labelled += int((target["keypoints_visible"] > 0).any(1).sum())
     assert len(records) == 8 and labelled == 14
+
+
+def test_points_can_stand_in_the_order_of_the_set():
+    for seed in range(20):
+        sample = pose_conversation(
+            _record(_dog(keypoints=POINTS)), random.Random(seed), True, ordered_share=1.0
+        )
+        for target in sample.targets:
+            names = target["keypoint_set"].names
+            assert list(names) == [name for name in SETS[target["names"][0]].names if name in names]

@@ -32,6 +32,14 @@ def test_all_points_of_the_asked_classes_can_be_wanted():
     assert sample.messages[1].text.count("[KPT]") == 17
 
 
+def test_points_can_stand_in_the_order_of_the_set():
+    (record,) = read_keypoint_sets()
+    for seed in range(20):
+        answer = asked(seed, ordered_share=1.0, max_classes=1).messages[1].text
+        name, *points = [part.split("</p>")[0] for part in answer.split("<p>")[1:]]
+        assert points == [point for point in record[name].names if point in points]
+
+
 def test_other_classes_take_other_sets():
     (record,) = read_keypoint_sets({"face": "300w"})
     assert len(record["face"]) == 68
