@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from superlink import build_model
 from superlink.backbones.quiet import quiet_transformers
 from superlink.demo import DEMO_RECIPE
-from superlink.interfaces import DecoderInputs, LinkedQueries, Sample
+from superlink.interfaces import DecoderInputs, Route, Sample
 from superlink.model import SuperLinkModel
 from superlink.registry import default_registry
 from superlink.training import Recipe, StageDataset, load_recipe
@@ -36,7 +36,7 @@ from superlink.training.dataset import open_data
 from superlink.training.parameters import freeze
 
 BATCH_SIZE = 8
-_WITH_MASKS = Path(__file__).parents[2] / "examples" / "scenes" / "recipe.yaml"
+_EXAMPLES = Path(__file__).parents[2] / "examples"
 NUM_BATCHES = 4
 """Pairs take turns at so many batches, so that no length or number of routes is special."""
 
@@ -54,8 +54,8 @@ class Work:
     """What the detector gets, image features included."""
     states: Tensor
     """(R, Q, hidden_size), a leaf."""
-    links: LinkedQueries
-    """The routes, with states to be replaced by those of the connector."""
+    calls: list[list[Route]]
+    """The routes of each call."""
 
 
 class LinkedStep:
@@ -66,7 +66,7 @@ class LinkedStep:
         stage = recipe.stages[-1]
         self.model = build_model(recipe.model).train()
         freeze(self.model, stage, _fixed(self.model))
-        (self.name,), (self.connector,) = self.model.bound, self.model.connectors.values()
+        (self.name,) = self.model.bound
         self.decoder = self.model.bound[self.name].decoder
         self.llm = _bare_llm(self.model)
         records, conversation = open_data(recipe.data[stage.data], default_registry())
@@ -79,16 +79,16 @@ class LinkedStep:
 
     def _work(self, samples: list[Sample]) -> Work:
         batch: dict[str, Any] = {**self.model.processor(samples)}
-        routes = [batch["routes"][i] for call in batch["calls"] for i in call.routes]
+        calls = [[batch["routes"][i] for i in call.routes] for call in batch["calls"]]
         num_queries = self.model.bound[self.name].num_queries
-        states = torch.randn(len(routes), num_queries, self.model.backbone.hidden_size)
+        num_routes = sum(map(len, calls))
+        states = torch.randn(num_routes, num_queries, self.model.backbone.hidden_size)
         with torch.no_grad():
-            links = self.model.link(self.name, routes, states)
             features = self.model.image_features(batch["inputs"], [self.name])
             given = batch["decoder_inputs"][self.name]
             given = self.model.with_features(self.name, given, features)
         return Work(
-            samples, batch, self._without_link(batch), given, states.requires_grad_(), links
+            samples, batch, self._without_link(batch), given, states.requires_grad_(), calls
         )
 
     def _without_link(self, batch: dict[str, Any]) -> dict[str, Tensor]:
@@ -119,7 +119,7 @@ class LinkedStep:
             for one in work.decoder_inputs["image_features"]
         ]
         inputs = DecoderInputs(work.decoder_inputs, image_features=tuple(maps))
-        links = replace(work.links, states=self.connector(work.states))
+        links = self.model.link(self.name, work.calls, work.states)
         terms = self.decoder(links, inputs, mode="loss")
         losses = [total / max(float(count), 1.0) for total, count in terms.values()]
         torch.stack(losses).sum().backward()
@@ -164,11 +164,14 @@ def _num_trained(parameters: Iterable[Tensor]) -> int:
 def main() -> None:
     """Measure, and show the result."""
     masks = {"action": "store_true", "help": "the model of examples/scenes, which has masks"}
-    chosen = arguments(__doc__, masks=masks)
+    poses = {"action": "store_true", "help": "the model of examples/poses, which has keypoints"}
+    chosen = arguments(__doc__, masks=masks, poses=poses)
     quiet_transformers()
     recipe = load_recipe(DEMO_RECIPE)
     if chosen.masks:
-        recipe = load_recipe(_WITH_MASKS, ["stages.3.data=detection"])
+        recipe = load_recipe(_EXAMPLES / "scenes" / "recipe.yaml", ["stages.3.data=detection"])
+    if chosen.poses:
+        recipe = load_recipe(_EXAMPLES / "poses" / "recipe.yaml", ["stages.3.data=poses"])
     step = LinkedStep(recipe)
     fixed = "decoder, fixed image"
     seconds = take_turns(
@@ -187,7 +190,7 @@ def main() -> None:
         f"linked / (llm + {fixed})": ratio(linked, [llm, seconds[fixed]]),
     }
     command = f"python tests/benchmarks/linked_step.py --pairs {chosen.pairs}"
-    command += " --masks" if chosen.masks else ""
+    command += "".join(f" --{name}" for name in ("masks", "poses") if getattr(chosen, name))
     Report("linked training step", command, seconds, ratios, step.facts()).show(chosen.json)
 
 

@@ -152,12 +152,29 @@ class LinkDetector(DeformableDETR):
         encoded = self.forward_encoder(**image, text_dict=text)
         start, found = self.pre_decoder(**encoded, batch_data_samples=samples)
         found |= self.forward_decoder(**(places | start))
-        if self.pixel_embedding is not None:
-            height, width = levels[0].shape[-2:]
-            finest = encoded["memory"][:, : height * width].mT.unflatten(2, (height, width))
-            fine = features[0] if self.num_fine else None
-            found["pixels"] = self.pixel_embedding(finest, fine, samples)
-        return found
+        return found | self.read_memory(features, encoded["memory"], places, samples)
+
+    def read_memory(
+        self,
+        features: tuple[Tensor, ...],
+        memory: Tensor,
+        places: dict[str, Any],
+        samples: Sequence[DetDataSample],
+    ) -> dict[str, Any]:
+        """What is made of the encoded image beside instances: the embeddings of its pixels.
+
+        Args:
+            features: What `level_features` gave.
+            memory: (B, P, C) the same levels, encoded.
+            places: Shapes, shares and padding of the levels, as layers want them.
+            samples: One for each image.
+        """
+        if self.pixel_embedding is None:
+            return {}
+        height, width = features[self.num_fine].shape[-2:]
+        finest = memory[:, : height * width].mT.unflatten(2, (height, width))
+        fine = features[0] if self.num_fine else None
+        return {"pixels": self.pixel_embedding(finest, fine, samples)}
 
     def pre_decoder(
         self,

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from .library import DetDataSample, GroundingDINOHead
 from .mask_branch import MaskBranch
-from .matching import Layer, Targets, box_corners, match
+from .matching import Layer, Targets, box_corners, centred_boxes, match
 from .pairs import Pairs, noised_pairs
 from .pixels import PixelMap
 
@@ -65,27 +65,52 @@ class LinkHead(GroundingDINOHead):
         Returns:
             The sums of all decoder layers, of the proposals (`enc_`), and of denoising (`dn_`).
         """
-        logits, boxes = self(hidden_states, references, memory_text, text_token_mask)
-        branch, num_layers = self.mask_branch, len(hidden_states)
-        masks = [None] * num_layers if branch is None else branch.embed(hidden_states)
-        points = branch and branch.points(pixels, batch_data_samples)
-        targets = Targets.of(batch_data_samples, text_token_mask, points)
+        layers = self.layers(hidden_states, references, memory_text, text_token_mask)
         routes = slice(text_token_mask.shape[1])  # -inf beyond
-        layers = [Layer(logits[i, ..., routes], boxes[i], masks[i]) for i in range(num_layers)]
+        points = self.mask_branch and self.mask_branch.points(pixels, batch_data_samples)
+        targets = Targets.of(batch_data_samples, text_token_mask, points)
+        # Proposals get no masks: nobody would read them, as queries start from boxes alone.
+        proposals = Layer(enc_outputs_class[..., routes], enc_outputs_coord)
+        return self.compare(layers, proposals, targets, dn_meta)
+
+    def compare(
+        self,
+        layers: Sequence[Layer],
+        proposals: Layer,
+        targets: Targets,
+        dn_meta: Mapping[str, int] | None,
+    ) -> Sums:
+        """The sums of `loss`, of what the layers and the encoder have made."""
         meta = dn_meta or {"num_denoising_queries": 0, "num_denoising_groups": 0}
         first, num_groups = meta["num_denoising_queries"], meta["num_denoising_groups"]
         matching = [self._matching(layer.part(slice(first, None)), targets) for layer in layers]
-        # Proposals get no masks: nobody would read them, as queries start from boxes alone.
-        proposals = Layer(enc_outputs_class[..., routes], enc_outputs_coord)
         losses = _added(matching) | _added([self._matching(proposals, targets)], "enc_")
         if num_groups:
             noised = [layer.part(slice(first)) for layer in layers]
             losses |= _added([self._denoising(one, targets, num_groups) for one in noised], "dn_")
         return losses
 
-    def _matching(self, layer: Layer, targets: Targets) -> Sums:
+    def layers(
+        self,
+        hidden_states: Tensor,
+        references: Sequence[Tensor],
+        memory_text: Tensor,
+        text_token_mask: Tensor,
+    ) -> list[Layer]:
+        """What each layer makes of its queries; the arguments are those of `loss`."""
+        logits, boxes = self(hidden_states, references, memory_text, text_token_mask)
+        branch, num_layers = self.mask_branch, len(hidden_states)
+        masks = [None] * num_layers if branch is None else branch.embed(hidden_states)
+        routes = slice(text_token_mask.shape[1])  # -inf beyond
+        return [Layer(logits[i, ..., routes], boxes[i], masks[i]) for i in range(num_layers)]
+
+    def pairs(self, layer: Layer, targets: Targets) -> Pairs:
+        """Which queries of a layer stand for which targets."""
         mask_assigner = self.mask_branch and self.mask_branch.assigner
-        pairs = match(layer, targets, self.assigner, mask_assigner)
+        return match(layer, targets, self.assigner, mask_assigner)
+
+    def _matching(self, layer: Layer, targets: Targets) -> Sums:
+        pairs = self.pairs(layer, targets)
         counted = torch.ones_like(layer.boxes[..., 0], dtype=torch.bool)
         return self._sums(layer, counted, pairs, targets)
 
@@ -104,7 +129,7 @@ class LinkHead(GroundingDINOHead):
         labels[images, queries, pairs.of_targets([one.labels for one in targets.instances])] = 1.0
         judged = targets.routes[:, None] & counted[..., None]  # (B, Q, R)
         predicted, scale = layer.boxes[images, queries], targets.sizes[images]  # (M, 4)
-        wanted = _centred(pairs.of_targets([one.bboxes for one in targets.instances]) / scale)
+        wanted = centred_boxes(pairs.of_targets([one.bboxes for one in targets.instances]) / scale)
         sums = {
             "loss_cls": self.loss_cls(layer.logits[judged], labels[judged]),
             "loss_bbox": self.loss_bbox(predicted, wanted),
@@ -113,12 +138,6 @@ class LinkHead(GroundingDINOHead):
         if layer.masks is not None:
             sums |= self.mask_branch.sums(layer.masks, targets.points, pairs)
         return sums
-
-
-def _centred(corners: Tensor) -> Tensor:
-    """Turn x1, y1, x2, y2 (M, 4) into cx, cy, w, h."""
-    first, last = corners.split(2, dim=-1)
-    return torch.cat([(first + last) / 2, last - first], dim=-1)
 
 
 def _added(parts: Iterable[Sums], prefix: str = "") -> Sums:

@@ -15,6 +15,7 @@ with compat.quiet_imports():
     from mmdet.models.layers import MLP, CdnQueryGenerator, SinePositionalEncoding
     from mmdet.models.layers.transformer.deformable_detr_layers import (
         DeformableDetrTransformerDecoder,
+        DeformableDetrTransformerDecoderLayer,
         DeformableDetrTransformerEncoder,
         DeformableDetrTransformerEncoderLayer,
     )
@@ -40,6 +41,7 @@ __all__ = [
     "ConvModule",
     "DeformableDETR",
     "DeformableDetrTransformerDecoder",
+    "DeformableDetrTransformerDecoderLayer",
     "DeformableDetrTransformerEncoder",
     "DeformableDetrTransformerEncoderLayer",
     "DetDataSample",

@@ -14,7 +14,7 @@ from .mask_branch import MaskPoints
 from .pairs import Pairs
 from .ragged import Size
 
-__all__ = ["Layer", "Targets", "box_corners", "match"]
+__all__ = ["Layer", "Targets", "box_corners", "centred_boxes", "match"]
 
 
 @dataclass(frozen=True)
@@ -94,6 +94,12 @@ def box_corners(boxes: Tensor) -> Tensor:
     """Turn cx, cy, w, h (..., 4) into x1, y1, x2, y2."""
     centre, size = boxes.split(2, dim=-1)
     return torch.cat([centre - size / 2, centre + size / 2], dim=-1)
+
+
+def centred_boxes(corners: Tensor) -> Tensor:
+    """Turn x1, y1, x2, y2 (..., 4) into cx, cy, w, h."""
+    first, last = corners.split(2, dim=-1)
+    return torch.cat([(first + last) / 2, last - first], dim=-1)
 
 
 def _with_masks(targets: InstanceData, masks: Tensor) -> InstanceData:

@@ -63,8 +63,8 @@ def instance_targets(
         with_masks: Whether to read masks.
 
     Returns:
-        `bboxes` (N, 4) and `labels` (N,), the route of each; with masks also `masks` (N, H, W), or
-        None where the target has none.
+        `bboxes` (N, 4) and `labels` (N,), the route of each; `seen`, a mask of the target's boxes
+        that are still there; with masks also `masks` (N, H, W), or None where the target has none.
 
     Raises:
         InputError: The target lacks a key, or holds a value that no box, route or mask can have.
@@ -88,6 +88,7 @@ def instance_targets(
     targets: dict[str, Tensor | None] = {
         "bboxes": stream[visible],
         "labels": labels[visible].long(),
+        "seen": visible,
     }
     if with_masks:
         targets["masks"] = mask_targets(call, geometry, visible)

@@ -13,7 +13,13 @@ from torch import nn
 from .config import GroundingDinoConfig, QueryDetectorConfig
 from .head_settings import box_assigner, head_settings
 
-__all__ = ["detector_settings", "grounding_dino_settings"]
+__all__ = [
+    "attention",
+    "deformable",
+    "detector_settings",
+    "feedforward",
+    "grounding_dino_settings",
+]
 
 
 def detector_settings(config: QueryDetectorConfig, head: type[nn.Module]) -> dict[str, Any]:
@@ -28,15 +34,15 @@ def detector_settings(config: QueryDetectorConfig, head: type[nn.Module]) -> dic
         "encoder": {
             "num_layers": config.encoder_layers,
             "num_cp": 0,
-            "layer_cfg": {"self_attn_cfg": _deformable(config), "ffn_cfg": _feedforward(config)},
+            "layer_cfg": {"self_attn_cfg": deformable(config), "ffn_cfg": feedforward(config)},
         },
         "decoder": {
             "num_layers": config.decoder_layers,
             "return_intermediate": True,
             "layer_cfg": {
-                "self_attn_cfg": _attention(config),
-                "cross_attn_cfg": _deformable(config),
-                "ffn_cfg": _feedforward(config),
+                "self_attn_cfg": attention(config),
+                "cross_attn_cfg": deformable(config),
+                "ffn_cfg": feedforward(config),
             },
             "post_norm_cfg": None,
         },
@@ -55,14 +61,14 @@ def grounding_dino_settings(config: GroundingDinoConfig, head: type[nn.Module]) 
     settings = detector_settings(config, head)
     heads, width = config.text_heads, config.text_feedforward_dims
     text = {
-        "self_attn_cfg": _attention(config) | ({"num_heads": heads} if heads else {}),
-        "ffn_cfg": _feedforward(config) | ({"feedforward_channels": width} if width else {}),
+        "self_attn_cfg": attention(config) | ({"num_heads": heads} if heads else {}),
+        "ffn_cfg": feedforward(config) | ({"feedforward_channels": width} if width else {}),
     }
     settings["encoder"] |= {
         "text_layer_cfg": text if config.text_layers else None,
         "fusion_layer_cfg": _fusion(config) if config.fusion else None,
     }
-    settings["decoder"]["layer_cfg"]["cross_attn_text_cfg"] = _attention(config)
+    settings["decoder"]["layer_cfg"]["cross_attn_text_cfg"] = attention(config)
     settings["decoder"]["placed_queries"] = config.placed_queries
     settings["positional_encoding"] |= {"offset": 0.0, "temperature": 20}
     # Its generator of noise gives way to one that knows routes.
@@ -82,7 +88,8 @@ def _channel_mapper(config: QueryDetectorConfig) -> dict[str, Any]:
     }
 
 
-def _attention(config: QueryDetectorConfig) -> dict[str, Any]:
+def attention(config: QueryDetectorConfig) -> dict[str, Any]:
+    """The keyword arguments of an attention."""
     return {
         "embed_dims": config.embed_dims,
         "num_heads": config.num_heads,
@@ -91,7 +98,8 @@ def _attention(config: QueryDetectorConfig) -> dict[str, Any]:
     }
 
 
-def _deformable(config: QueryDetectorConfig) -> dict[str, Any]:
+def deformable(config: QueryDetectorConfig) -> dict[str, Any]:
+    """The keyword arguments of a deformable attention to the levels."""
     return {
         "embed_dims": config.embed_dims,
         "num_heads": config.num_heads,
@@ -101,7 +109,8 @@ def _deformable(config: QueryDetectorConfig) -> dict[str, Any]:
     }
 
 
-def _feedforward(config: QueryDetectorConfig) -> dict[str, Any]:
+def feedforward(config: QueryDetectorConfig) -> dict[str, Any]:
+    """The keyword arguments of a feed-forward block."""
     return {
         "embed_dims": config.embed_dims,
         "feedforward_channels": config.feedforward_dims,
