@@ -21,7 +21,15 @@ MACHINE_PATHS = re.compile(
     r"(?<![\w.~/-])/(work|root|home/\w+|Users/\w+)/"  # folders of one machine
     r"|(?<![\w-])(--)?(extra-)?index-url\b|file:///"  # registries of one network
 )
-HEAVY = {"transformers.models", "mmdet", "mmpose", "diffusers", "typer", "superlink_mmdet"}
+HEAVY = {
+    "transformers.models",
+    "mmdet",
+    "mmpose",
+    "diffusers",
+    "typer",
+    "superlink_mmdet",
+    "superlink_mmpose",
+}
 
 
 def tracked_files():

@@ -1,0 +1,1 @@
+"""Pose estimation for superlink: any keypoint of any class, asked for in words."""
