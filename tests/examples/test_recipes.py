@@ -12,7 +12,7 @@ from superlink.training import load_recipe
 from superlink.training.dataset import open_data
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-RECIPES = [EXAMPLES / name / "recipe.yaml" for name in ("few_images", "scenes")]
+RECIPES = [EXAMPLES / name / "recipe.yaml" for name in ("few_images", "few_poses", "poses", "regions", "scenes")]
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.parent.name)
@@ -27,7 +27,11 @@ def test_decoders_take_their_settings(path):
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.parent.name)
 def test_stages_read_data_whose_tokens_the_model_has(path):
     recipe, registry = load_recipe(path), default_registry()
-    tokens = {token for choice in recipe.model.decoders for token in choice.tokens or ()}
+    tokens = {
+        token
+        for choice in recipe.model.decoders
+        for token in choice.tokens or registry.decoder(choice.name).routing_tokens
+    }
     for name in {name for stage in recipe.stages for name in stage.weights}:
         choice = recipe.data[name]
         if "annotations" in choice.options:

@@ -7,12 +7,12 @@ from collections.abc import Iterable
 from superlink.interfaces import DecoderSpec, Requirement
 from superlink.registry import hookimpl
 
-__all__ = ["superlink_decoders"]
+__all__ = ["REQUIRES", "superlink_decoders"]
 
 _FAMILIES = {"grounding_dino": "GroundingDino", "deformable_detr": "DeformableDetr"}
 # What mmdet, mmengine and mmcv need beside; their own metadata is not followed.
 _BESIDE = "addict matplotlib opencv-python-headless shapely six termcolor terminaltables tqdm yapf"
-_REQUIRES = (
+REQUIRES = (
     *(
         Requirement(name, f"pip install {_BESIDE}")
         for name in _BESIDE.split()
@@ -27,6 +27,7 @@ _REQUIRES = (
     ),
     Requirement("mmdet>=3.3,<3.4", "pip install --no-deps mmdet==3.3.0"),
 )
+"""What mmdet needs at run time."""
 
 
 @hookimpl
@@ -39,6 +40,6 @@ def superlink_decoders() -> Iterable[DecoderSpec]:
             num_queries=4,
             factory=f"superlink_mmdet.decoder:{family}Decoder",
             config_class=f"superlink_mmdet.config:{family}Config",
-            requires=_REQUIRES,
+            requires=REQUIRES,
             license="Apache-2.0",
         )

@@ -11,6 +11,7 @@ from superlink.errors import InputError
 from superlink.interfaces import CallInput, DecoderInputs, LinkedQueries, LossTerm, Prediction
 from superlink_mmdet.query_detector import QueryDetectorDecoder
 
+from .conditioning import padded_routes, split_links
 from .config import GroupPoseConfig
 from .detector import PoseDetector
 from .groups import Asked
@@ -66,28 +67,29 @@ class GroupPoseDecoder(QueryDetectorDecoder):
         if "labels" not in inputs:
             raise InputError("A loss needs calls with targets. Received: calls without any")
         with torch.autocast(links.states.device.type, enabled=False):
-            found, samples = self._forward(_instances(links), inputs, with_targets=True)
+            wanted, points = split_links(links)
+            found, samples = self._forward(wanted, inputs, with_targets=True)
             for index, sample in enumerate(samples):
                 for name in ("keypoints", "labelled", "units", "sizes"):
                     sample.gt_instances[name] = inputs[name][index].to(links.states.device)
             losses = self.detector.bbox_head.loss(
-                **found, batch_data_samples=samples, asked=self._asked(links)
+                **found, batch_data_samples=samples, asked=self._asked(points)
             )
         count = float(sum(map(len, inputs["labels"])))
-        points = float(sum(one.sum() for one in inputs["labelled"]))
+        labelled = float(sum(one.sum() for one in inputs["labelled"]))
         posed = float(sum((one > 0).any(1).sum() for one in inputs["labelled"]))
         counts = dict.fromkeys(losses, count)
-        counts |= {name: points for name in losses if name.endswith(_OF_POINTS)}
+        counts |= {name: labelled for name in losses if name.endswith(_OF_POINTS)}
         counts |= {name: posed for name in losses if name.endswith("loss_oks")}
         return {name: (value, counts[name]) for name, value in losses.items()}
 
     @torch.no_grad()
     def predict(self, links: LinkedQueries, inputs: DecoderInputs) -> list[Prediction]:
         """One prediction for each call, on the host, in pixels of the original image."""
-        wanted = _instances(links)
+        wanted, asked = split_links(links)
         with torch.autocast(links.states.device.type, enabled=False):
             found, _ = self._forward(wanted, inputs, with_targets=False)
-            outputs = self.detector.bbox_head.predict_groups(**found, asked=self._asked(links))
+            outputs = self.detector.bbox_head.predict_groups(**found, asked=self._asked(asked))
         logits, boxes, points, scores = (one.cpu() for one in outputs)
         return [
             poses(
@@ -118,25 +120,6 @@ class GroupPoseDecoder(QueryDetectorDecoder):
         return replace(call, target=target, tokens=tokens, phrases=("object", "top", "end"))
 
     def _asked(self, links: LinkedQueries) -> Asked:
-        """The keypoints that calls ask for, room for one at least: no weight is left out."""
-        chosen = torch.tensor([token == KEYPOINT_TOKEN for token in links.tokens])
-        chosen = chosen.to(links.states.device)
-        calls = links.calls[chosen]
-        counts = torch.bincount(calls, minlength=links.num_calls)
-        width = max(1, int(counts.max()))
-        mask = torch.arange(width, device=counts.device) < counts[:, None]
-        weight = self.detector.text_feat_map.weight
-        states = weight.new_zeros(*mask.shape, links.states.shape[-1])
-        return Asked(states.masked_scatter(mask[..., None], links.states[chosen].to(weight)), mask)
-
-
-def _instances(links: LinkedQueries) -> LinkedQueries:
-    """The links of what is to be found, without those of keypoints."""
-    chosen = [index for index, token in enumerate(links.tokens) if token != KEYPOINT_TOKEN]
-    return LinkedQueries(
-        states=links.states[chosen],
-        calls=links.calls[chosen],
-        tokens=tuple(links.tokens[index] for index in chosen),
-        phrases=tuple(links.phrases[index] for index in chosen),
-        num_calls=links.num_calls,
-    )
+        """The keypoints that calls ask for."""
+        states, mask = padded_routes(links)
+        return Asked(states.to(self.detector.text_feat_map.weight), mask)
