@@ -25,6 +25,7 @@ from .interfaces import (
 from .interfaces.images import ImageSource, open_images
 from .link import GeneratedRow, GenerationOptions, decode, written_tokens
 from .linked import LinkedModel, to_device
+from .linked.likelihood import answer_likelihoods
 from .replies import Answers, Told, build_reply, sample_from_prompt
 
 __all__ = ["Routing", "SuperLinkModel"]
@@ -159,6 +160,14 @@ class SuperLinkModel(LinkedModel):
         with self._evaluating():
             (reply,) = self._serve([sample], self._answers([sample], [row]), features, strict=False)
         yield from told.results(reply)
+
+    def likelihoods(
+        self, sample: Sample, answers: Sequence[str], *, batch_size: int = 16
+    ) -> list[float]:
+        """How likely the LLM would write each of some answers to a conversation, as logarithms;
+        see `superlink.linked.likelihood.answer_likelihoods`."""
+        with self._evaluating():
+            return answer_likelihoods(self, sample, answers, batch_size=batch_size)
 
     @contextmanager
     def _evaluating(self) -> Iterator[None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from PIL import Image
@@ -89,7 +89,7 @@ def sample_from_prompt(
     prompt: str,
     images: Sequence[Image.Image] = (),
     *,
-    regions: Sequence[Region] = (),
+    regions: Region | Sequence[Region] = (),
     answer: str | None = None,
     allow_control: bool = False,
     before: Sample | None = None,
@@ -99,12 +99,22 @@ def sample_from_prompt(
     Args:
         prompt: What the user asks.
         images: What the question is about.
-        regions: What each `<region>` in the prompt stands for. Without any, `<region>` is text.
+        regions: What each `<region>` in the prompt stands for, one or several. Without any,
+            `<region>` is text.
         answer: The answer template of forced routing, as `<p>apple</p>[DET]`.
         allow_control: Whether routing tokens in `prompt` are meant as such.
         before: The conversation that the question goes on with.
+
+    Raises:
+        InputError: The prompt says nothing, or `regions` are none, or not as many as its marks.
     """
     check_prompt(prompt)
+    regions = tuple(regions) if isinstance(regions, Iterable) else (regions,)
+    if wrong := [region for region in regions if not isinstance(region, Region)]:
+        raise InputError(
+            "Regions are made by Region.point, .box, .scribble, .circle, .polygon, .from_mask or "
+            f".parse. Received: {wrong[0]!r}"
+        )
     before = before or Sample(())
     parts = (*[IMAGE] * len(images), *marked_parts(prompt, len(regions)))
     messages = [*before.messages, Message("user", parts, allow_control=allow_control)]

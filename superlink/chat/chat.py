@@ -60,7 +60,7 @@ class Chat:
         prompt: str,
         image: Images = None,
         *,
-        regions: Sequence[Region] = (),
+        regions: Region | Sequence[Region] = (),
         **options: Any,
     ) -> Reply:
         """Ask the next question.
@@ -68,8 +68,8 @@ class Chat:
         Args:
             prompt: What the user asks.
             image: A path, a picture, or several, that are shown before the question.
-            regions: What each `<region>` in the prompt stands for, on the last image or the one
-                that it names. Without any, `<region>` is text.
+            regions: What each `<region>` in the prompt stands for, one or several, on the last
+                image or the one that it names. Without any, `<region>` is text.
             options: Of `SuperLinkModel.stream_sample`: `max_new_tokens`, `do_sample`, ...
 
         Raises:
@@ -86,7 +86,7 @@ class Chat:
         prompt: str,
         image: Images = None,
         *,
-        regions: Sequence[Region] = (),
+        regions: Region | Sequence[Region] = (),
         **options: Any,
     ) -> Iterator[Event]:
         """Ask the next question and tell what happens, as `SuperLinkModel.stream` does.

@@ -20,6 +20,18 @@ Row = Mapping[str, Any]
 class Evaluator(ABC):
     """Measures the replies of a model to the samples of a task. It keeps no state."""
 
+    def check(self) -> None:  # noqa: B027 - most need nothing
+        """Raise where something that measuring needs is missing; asked before a model answers.
+
+        Raises:
+            MissingDependencyError: A package is not installed.
+        """
+
+    def candidates(self, sample: Sample) -> Sequence[str]:
+        """Answers that a model shall choose from where it does not write: with forced routing, how
+        likely it would write each stands in the row as `likelihoods`, by the answer."""
+        return ()
+
     @abstractmethod
     def measure(self, sample: Sample, reply: Reply) -> Row:
         """Compare one reply with the targets of its sample.

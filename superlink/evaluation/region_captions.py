@@ -9,7 +9,7 @@ import numpy as np
 from ..errors import InputError
 from ..interfaces import Reply, Sample
 from .evaluator import Evaluator, Row
-from .metrics.captions import caption_metrics
+from .metrics.captions import caption_metrics, check_caption_packages
 from .metrics.words import normalize_answer, word_iou
 from .routing import needed_targets
 
@@ -27,6 +27,10 @@ class RegionCaptionEvaluator(Evaluator):
 
     def __init__(self, *, java: bool = False) -> None:
         self.java = java
+
+    def check(self) -> None:
+        """Raise where a package that measures captions is not installed."""
+        check_caption_packages(java=self.java)
 
     def measure(self, sample: Sample, reply: Reply) -> Row:
         """The text and the descriptions.

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from rich.console import Console
 from rich.progress import track
@@ -14,6 +14,8 @@ from rich.progress import track
 from ..errors import ConfigError, InputError
 from ..interfaces import Reply, Sample
 from ..tasks.chunks import Chunks, target_names
+from ..tasks.phrasing import escape_controls
+from .answering import Answering, Routing, Weighing
 from .evaluator import Evaluator, Row
 from .processes import Processes
 from .samples import ReadSample, read_batches
@@ -21,23 +23,10 @@ from .store import RowStore
 
 __all__ = ["Answering", "Evaluation", "ask", "evaluate", "question"]
 
-Routing = Literal["generated", "forced"]
 _BROKEN, _CUT, _FAILED = "broken", "cut", "failed"
-_ROW_FORMAT = 1
+_LIKELIHOODS = "likelihoods"
+_ROW_FORMAT = 2
 """Grows when rows of an older superlink can no longer be summed up."""
-
-
-class Answering(Protocol):
-    """What is evaluated: a `SuperLinkModel`, or anything that answers like one."""
-
-    def answer(
-        self,
-        samples: Sequence[Sample],
-        routing: Routing = "generated",
-        *,
-        max_new_tokens: int = 128,
-    ) -> list[Reply]:
-        """One reply for each sample."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +37,9 @@ class Evaluation:
     """Over all samples that could be read, by name."""
     rows: tuple[Row, ...]
     """What each sample added, in their order; `{"broken": reason}` for one that was left out.
-    Beside what the evaluator measured, `cut` says that the answer ran into `max_new_tokens`, and
-    `failed` how many of its calls could not be served."""
+    Beside what the evaluator measured, `cut` says that the answer ran into `max_new_tokens`,
+    `failed` how many of its calls could not be served, and `likelihoods` how likely the model would
+    write each of `Evaluator.candidates`, where there are some."""
 
     @property
     def broken(self) -> dict[int, str]:
@@ -115,7 +105,9 @@ def evaluate(
         ConfigError: `batch_size` is less than 1, or several processes have no folder.
         InputError: A sample has no answer to hide, cannot be made, or lists its classes in words
             that `chunks` cannot part; `folder` holds another evaluation.
+        MissingDependencyError: The evaluator needs a package that is not installed.
     """
+    evaluator.check()
     processes = processes or Processes()
     if batch_size < 1:
         raise ConfigError(f"batch_size must be at least 1. Received: {batch_size}")
@@ -145,8 +137,16 @@ def evaluate(
             batch_size=batch_size,
         )
 
+    def weigh(sample: Sample) -> dict[str, float]:
+        names = evaluator.candidates(sample) if routing == "forced" else ()
+        if not names or not isinstance(model, Weighing):
+            return {}
+        texts = [escape_controls(name) for name in names]
+        found = model.likelihoods(question(sample), texts, batch_size=batch_size)
+        return dict(zip(names, found, strict=True))
+
     for index in _with_bar(todo, routing) if progress and processes.rank == 0 else todo:
-        rows = _measure(answer, next(read), evaluator, broken == "skip")
+        rows = _measure(answer, weigh, next(read), evaluator, broken == "skip")
         if store:
             store.add(index, rows)
         else:
@@ -205,6 +205,7 @@ def _with_bar(batches: Iterable[int], routing: Routing) -> Iterable[int]:
 
 def _measure(
     answer: Callable[[Sequence[Sample]], list[Reply]],
+    weigh: Callable[[Sample], dict[str, float]],
     batch: Sequence[ReadSample],
     evaluator: Evaluator,
     skip: bool,
@@ -218,16 +219,17 @@ def _measure(
         if isinstance(sample, str):
             rows.append({_BROKEN: sample})
         else:
-            rows.append(_row(evaluator, sample, next(replies)))
+            rows.append(_row(evaluator, sample, next(replies), weigh(sample)))
     return rows
 
 
-def _row(evaluator: Evaluator, sample: Sample, reply: Reply) -> Row:
+def _row(evaluator: Evaluator, sample: Sample, reply: Reply, likelihoods: dict[str, float]) -> Row:
     """What an evaluator says of a reply, as it comes back from a file: nothing depends on where it
     has been."""
     row: Any = evaluator.measure(sample, reply)
     try:
         found = {**row, _CUT: not reply.complete, _FAILED: len(reply.failures)}
+        found |= {_LIKELIHOODS: likelihoods} if likelihoods else {}
         kept: Row = json.loads(json.dumps(found))
     except TypeError as error:
         raise ConfigError(

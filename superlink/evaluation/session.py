@@ -12,11 +12,12 @@ from ..interfaces import Sample
 from ..link import written_tokens
 from ..tasks.chunks import Chunks, target_names
 from ..training import DataChoice
+from .answering import Answering, Routing
 from .cards import PaperFigure, ResultCard, compare, draw_cases, extreme_cases, versions
 from .evaluator import Evaluator
 from .identity import file_states
 from .processes import Processes
-from .runner import Answering, Evaluation, Routing, evaluate
+from .runner import Evaluation, evaluate
 from .samples import TaskSamples, read_batches
 from .store import RowStore
 

@@ -53,6 +53,8 @@ class Region:
     """(H, W) of the image, true inside; of a mask alone."""
     image: int | None = None
     """Index of the image in its sample; None: the last image before the region."""
+    placed: bool = False
+    """Whether a sample found `image`, by the place of the region; another sample finds it anew."""
 
     def __post_init__(self) -> None:
         radius = 1.0 if self.radius is None else self.radius
@@ -132,7 +134,7 @@ class Region:
 
     def on(self, image: int) -> Region:
         """The same region on the image of this index in its sample."""
-        return replace(self, image=image)
+        return replace(self, image=image, placed=False)
 
     def raster(self, size: tuple[int, int]) -> Mask:
         """The pixels (H, W) that it covers, those whose middle lies in it; at least one.

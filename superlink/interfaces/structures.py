@@ -7,7 +7,7 @@ keypoints.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import torch
@@ -136,7 +136,7 @@ class Sample:
             )
 
     def _place_regions(self) -> None:
-        """Give each region the index of its image."""
+        """Give each region the index of its image, anew where another sample had found it."""
         expected = sum(message.num_regions for message in self.messages)
         if expected != len(self.regions):
             raise InputError(
@@ -149,7 +149,9 @@ class Sample:
             if isinstance(part, RegionPart):
                 before.append(seen - 1)
         placed = [
-            region if region.image is not None else region.on(last)
+            replace(region, image=last, placed=True)
+            if region.image is None or (region.placed and region.image != last)
+            else region
             for region, last in zip(self.regions, before, strict=True)
         ]
         for index, region in enumerate(placed):

@@ -65,6 +65,7 @@ class LinkHooks:
         self._region = len(ids) - 1 if regions else None
         self.region_values: Tensor | None = None
         """(B, most regions of a row, C) for the next forwards, see `filled`."""
+        self._checked = False
         self._pending: Tensor | None = None
         self._fired = False
         self._modules: list[nn.Module] = []
@@ -114,18 +115,21 @@ class LinkHooks:
         return bool(self._on_backbone)
 
     @contextmanager
-    def filled(self, values: Tensor | None) -> Iterator[None]:
+    def filled(self, values: Tensor | None, *, checked: bool = False) -> Iterator[None]:
         """Give the regions of each row, in their order, these values inside of the `with` block.
 
         Args:
             values: (B, most regions of a row, C). A forward may have several rows for each of B,
                 side by side.
+            checked: Whether an earlier forward has read all regions that come: they are not counted
+                again, which on an accelerator is a wait in each step of a generation.
         """
-        self.region_values, before = values, self.region_values
+        before = self.region_values, self._checked
+        self.region_values, self._checked = values, checked
         try:
             yield
         finally:
-            self.region_values = before
+            self.region_values, self._checked = before
 
     def positions(self, ids: Tensor) -> Tensor:
         """For each id its index in the input rows, -1 where it is not linked."""
@@ -171,10 +175,12 @@ class LinkHooks:
 
     def _put_regions(self, pending: Tensor, output: Tensor) -> Tensor:
         """Put the values of regions into (B, T, C), row by row in their order."""
+        known = self.region_values
+        if known is None and self._checked:
+            return output
         is_region = torch.eq(pending, -1 if self._region is None else self._region)
         order = is_region.cumsum(1) - 1  # (B, T)
-        known = self.region_values
-        if known is None or int(order.max()) >= known.shape[1]:
+        if known is None or not (self._checked or int(order.max()) < known.shape[1]):
             if not is_region.any():
                 return output
             raise RoutingError(

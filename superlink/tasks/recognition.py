@@ -27,11 +27,13 @@ def recognition_conversation(
     max_regions: int = 3,
     variety: float = 0.3,
     flip: float = 0.0,
+    max_names: int = 80,
 ) -> Sample:
     """Mark an object and ask what it is; the answer is its name, as the data set writes it.
 
     Training has a turn for each of some objects; evaluation asks for one that is drawn, and has a
-    target for the evaluator: that of detection, of this object, with `prompts`, its kind of region.
+    target for the evaluator: that of detection, of this object, with `prompts`, its kind of region,
+    and `candidates`, the names of the record in alphabetical order.
 
     Args:
         record: The annotated image; an object without a mask is marked by its box.
@@ -42,14 +44,18 @@ def recognition_conversation(
         max_regions: In training from 1 to so many turns, each on another object.
         variety: Share of training questions in free wording.
         flip: Share of training images that are mirrored, with left and right exchanged in words.
+        max_names: The most candidates; of more, the right one and others that are drawn.
 
     Raises:
-        ConfigError: `prompts` are unknown, or `max_regions` is below 1.
+        ConfigError: `prompts` are unknown, or `max_regions` or `max_names` is below 1.
         InputError: The image shows nothing that could be marked.
     """
     kinds = check_kinds(prompts)
-    if max_regions < 1:
-        raise ConfigError(f"A dialogue has at least one turn. Received: max_regions={max_regions}")
+    if min(max_regions, max_names) < 1:
+        raise ConfigError(
+            "A dialogue has at least one turn, and an answer one candidate. "
+            f"Received: max_regions={max_regions}, max_names={max_names}"
+        )
     if training:
         record = sometimes_mirrored(record, rng, flip)
     marked = _marked(record, rng, kinds, training, max_regions if training else 1)
@@ -60,14 +66,28 @@ def recognition_conversation(
         messages.append(Message("user", question if messages else (IMAGE, *question)))
         messages.append(Message("assistant", escape_controls(item.name)))
     image = record.open()
-    target = object_target([marked[0][0]], [marked[0][0].name], [0], size=image.size[::-1])
+    item, region = marked[0]
+    target = object_target([item], [item.name], [0], size=image.size[::-1])
+    target |= {
+        "prompts": (region.kind,),
+        "candidates": _candidates(record, item.name, rng, max_names),
+    }
     return Sample(
         messages=tuple(messages),
         images=(image,),
-        targets=() if training else ({**target, "prompts": (marked[0][1].kind,)},),
+        targets=() if training else (target,),
         key=record.key,
         regions=tuple(region for _, region in marked),
     )
+
+
+def _candidates(
+    record: AnnotatedImage, name: str, rng: random.Random, most: int
+) -> tuple[str, ...]:
+    """What the answer may be: `name`, and others of the record."""
+    others = sorted({*record.categories} - {name})
+    chosen = others if len(others) < most else rng.sample(others, most - 1)
+    return tuple(sorted((name, *chosen)))
 
 
 def _marked(

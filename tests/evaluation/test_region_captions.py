@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
-from superlink.errors import InputError
-from superlink.evaluation import RegionCaptionEvaluator, region_captions
+from superlink.errors import InputError, MissingDependencyError
+from superlink.evaluation import RegionCaptionEvaluator, evaluate, region_captions
+from superlink.evaluation.metrics import captions
 from superlink.interfaces import Message, Reply, Sample
 
 
@@ -43,6 +46,22 @@ def test_captions_by_the_field_own_scorers():
     pytest.importorskip("nltk")
     rows = [_row(f"a {word} dog", f"a {word} dog") for word in ("red", "small", "wet")]
     assert RegionCaptionEvaluator().summarize(rows)["exact"] == 1.0
+
+
+@pytest.mark.parametrize("module", ["pycocoevalcap.cider.cider", "nltk.tokenize"])
+def test_missing_package_is_told_before_anything_is_asked(monkeypatch, module):
+    if module.startswith("nltk"):
+        pytest.importorskip("pycocoevalcap")
+
+    class Silent:
+        def answer(self, samples, routing="generated", *, max_new_tokens=128):
+            raise AssertionError("asked")
+
+    captions._scorers.cache_clear()
+    monkeypatch.setitem(sys.modules, module, None)
+    sample = Sample((Message("user", "?"), Message("assistant", "!")))
+    with pytest.raises(MissingDependencyError, match=r"superlink\[captions\]"):
+        evaluate(Silent(), [sample], RegionCaptionEvaluator(), "generated", progress=False)
 
 
 def test_what_cannot_be_measured_is_refused():

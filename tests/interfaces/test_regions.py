@@ -1,5 +1,7 @@
 """Regions: what users draw, as pixels."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -102,6 +104,21 @@ def test_a_region_lies_on_the_last_image_before_it_or_on_the_one_it_names():
     spot = Region.point((5, 5))
     placed = sample(spot, spot, spot.on(0), images=2, content=content)
     assert [region.image for region in placed.regions] == [0, 1, 0]
+
+
+def test_a_region_follows_its_place_when_a_sample_gets_other_messages():
+    """With the images of the old messages it lay on another image, and nothing told."""
+    spot = Region.point((5, 5))
+    first = sample(spot, spot.on(0), images=2, content=(IMAGE, REGION, IMAGE, REGION))
+    later = replace(
+        first, messages=(Message("user", (IMAGE, IMAGE, REGION, REGION)), *first.messages[1:])
+    )
+    assert [region.image for region in first.regions] == [0, 0]
+    assert [region.image for region in later.regions] == [1, 0]
+    taken = sample(
+        later.regions[0].on(0), later.regions[0], images=2, content=(IMAGE,) * 2 + (REGION,) * 2
+    )
+    assert [region.image for region in taken.regions] == [0, 1]
 
 
 def test_a_sample_counts_its_regions_and_their_images():

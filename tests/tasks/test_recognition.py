@@ -47,6 +47,17 @@ def test_evaluation_asks_for_one_object():
     assert target["bboxes"].tolist() == [[4, 1, 6, 7]] and target["masks"].shape == (1, *SIZE)
 
 
+def test_candidates_are_the_names_of_the_record_and_hold_the_right_one():
+    record = _record(_object(1))
+    (target,) = _sample(record).targets
+    assert target["candidates"] == tuple(sorted((*NAMES, "right shoe")))
+    drawn = {_sample(record, seed, max_names=2).targets[0]["candidates"] for seed in range(40)}
+    assert {len(names) for names in drawn} == {2} and len(drawn) == 4
+    assert all("dog" in names and names == tuple(sorted(names)) for names in drawn)
+    with pytest.raises(ConfigError, match="max_names=0"):
+        _sample(record, max_names=0)
+
+
 def test_each_object_of_an_image_may_be_the_one():
     record = _record(*map(_object, range(3)))
     assert {_sample(record, s).messages[1].text for s in range(30)} == set(NAMES[:3])

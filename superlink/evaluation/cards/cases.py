@@ -11,8 +11,9 @@ from PIL import Image
 from ...interfaces import InstancePrediction, Prediction, Reply, Sample
 from ...tasks.chunks import Chunks
 from ...visualization import draw_reply, draw_target, grid
+from ..answering import Answering, Routing
 from ..evaluator import Evaluator
-from ..runner import Answering, Evaluation, Routing, ask, question
+from ..runner import Evaluation, ask, question
 
 __all__ = ["draw_cases", "extreme_cases"]
 

@@ -11,7 +11,7 @@ from ...link import GenerationOptions, Processor, RoutingVocabulary, generate
 from ...link.routing import PHRASE_MARKS
 from ...linked import to_device
 from ...replies import Answers, build_reply
-from ..runner import Routing
+from ..answering import Routing
 
 __all__ = ["BareModel"]
 

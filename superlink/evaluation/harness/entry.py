@@ -10,7 +10,7 @@ from ...checkpoint.config import LINKS
 from ...errors import ConfigError
 from ...interfaces import Backbone
 from ...registry import default_registry
-from ..runner import Answering
+from ..answering import Answering
 from .bare import BareModel
 
 __all__ = ["lmms_models", "open_model"]

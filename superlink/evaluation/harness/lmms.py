@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.progress import track
 
 from ...errors import ConfigError, MissingDependencyError
+from ..answering import Answering
 from ..processes import started_processes
-from ..runner import Answering
 from .entry import open_model
 from .requests import ChatRequest, answer_requests
 

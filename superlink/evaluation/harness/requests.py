@@ -10,7 +10,7 @@ from typing import Any
 from ...errors import InputError
 from ...interfaces import IMAGE, Message, Reply, Sample
 from ...interfaces.images import open_image
-from ..runner import Answering
+from ..answering import Answering
 
 __all__ = ["ChatRequest", "answer_requests"]
 

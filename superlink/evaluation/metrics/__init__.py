@@ -17,6 +17,7 @@ from .overlap import (
     pair_boxes,
     region_metrics,
 )
+from .ranking import ranking_precision
 from .routing import RoutingScore
 from .salience import salience_metrics, salience_scores
 from .segmentation import count_pixels, label_map, segmentation_metrics
@@ -53,6 +54,7 @@ __all__ = [
     "pair_boxes",
     "point_errors",
     "point_metrics",
+    "ranking_precision",
     "region_metrics",
     "salience_metrics",
     "salience_scores",

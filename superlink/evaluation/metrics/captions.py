@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from ...errors import InputError, MissingDependencyError
 
-__all__ = ["caption_metrics"]
+__all__ = ["caption_metrics", "check_caption_packages"]
 
 Texts = dict[int, list[str]]
 """Of each caption, by its index, the words of one or several texts with blanks between them."""
@@ -44,13 +44,7 @@ def caption_metrics(
             "Captions need one candidate and a list of references for each image. Received: "
             f"{len(candidates)} candidates, {len(references)} lists of references"
         )
-    scorers = _scorers()
-    if java and shutil.which("java") is None:
-        raise MissingDependencyError(
-            "METEOR and Stanford's tokenizer run on Java, and no `java` is on the PATH. Install a "
-            "runtime, for instance: apt-get install default-jre-headless. Or leave METEOR out, "
-            "java=False."
-        )
+    check_caption_packages(java=java)
     cut = _cut_by_java if java else _cut
     results = cut([[_line(text)] for text in candidates])
     truths = cut([[_line(text) for text in texts] for texts in references])
@@ -59,12 +53,29 @@ def caption_metrics(
             "Each image needs a reference with words. Received: "
             f"references[{empty[0]}]={list(references[empty[0]])}"
         )
-    found = {name: scorer.compute_score(truths, results)[0] for name, scorer in scorers.items()}
+    found = {n: scorer.compute_score(truths, results)[0] for n, scorer in _scorers().items()}
     bleu, _ = _bleu().compute_score(truths, results, verbose=0)
     found["BLEU_4"] = bleu[3]
     if java:
         found["METEOR"] = _meteor(truths, results)
     return {name: float(value) for name, value in found.items()}
+
+
+def check_caption_packages(*, java: bool = False) -> None:
+    """Find out whether captions can be measured, before a model writes thousands of them.
+
+    Raises:
+        MissingDependencyError: As `caption_metrics` with the same `java`.
+    """
+    _scorers()
+    if not java:
+        _word_tokenizer()
+    elif shutil.which("java") is None:
+        raise MissingDependencyError(
+            "METEOR and Stanford's tokenizer run on Java, and no `java` is on the PATH. Install a "
+            "runtime, for instance: apt-get install default-jre-headless. Or leave METEOR out, "
+            "java=False."
+        )
 
 
 def _meteor(truths: Texts, results: Texts) -> float:
@@ -96,6 +107,14 @@ def _bleu() -> Any:
     return Bleu(4)
 
 
+def _word_tokenizer() -> Any:
+    try:
+        from nltk.tokenize import NLTKWordTokenizer
+    except ImportError as error:
+        raise _missing("NLTK") from error
+    return NLTKWordTokenizer()
+
+
 def _line(text: str) -> str:
     """A text as the Java programs can read it: one line, and without the bars that part fields."""
     return " ".join(text.replace("|||", " ").split())
@@ -103,13 +122,9 @@ def _line(text: str) -> str:
 
 def _cut(images: Sequence[Sequence[str]]) -> Texts:
     """The words of texts in small letters and without punctuation, as the COCO server cuts them."""
-    try:
-        from nltk.tokenize import NLTKWordTokenizer
-    except ImportError as error:
-        raise _missing("NLTK") from error
     from pycocoevalcap.tokenizer.ptbtokenizer import PUNCTUATIONS
 
-    tokenize = NLTKWordTokenizer().tokenize
+    tokenize = _word_tokenizer().tokenize
 
     def words(text: str) -> str:
         pieces = (piece.lower() for piece in tokenize(text.lower(), convert_parentheses=True))
