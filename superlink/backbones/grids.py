@@ -5,15 +5,15 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.nn.functional import adaptive_avg_pool2d
+from torch.nn.functional import adaptive_avg_pool2d, layer_norm
 
-from ..errors import BackboneError, InputError
+from ..errors import BackboneError, ConfigError, InputError
 from ..interfaces.regions import Mask
 from .anatomy import image_id
 
@@ -31,6 +31,9 @@ TILES = "image_tiles"
 
 _MAP_STRIDE = 8
 _ARGUMENTS = {"vision_feature_layer", "vision_feature_select_strategy"}
+_TOWERS = ("clip_vision_model", "siglip_vision_model")
+"""Image encoders by their type whose hidden states are patches row by row, a class token at most in
+front of them."""
 _NO_GRID = ("chameleon", "hunyuan_vl", "idefics2", "inkling_mm_model")
 """Models by their type whose tokens of an image are no grid of features: codes of a vocabulary,
 learned queries, or ends of lines among them."""
@@ -76,9 +79,14 @@ class Grids:
     Args:
         model: A model of transformers.
         kind: Of `grid_kind`.
+        levels: 1 reads what the LLM gets. More read so many hidden states of the image encoder
+            itself, evenly apart up to the one that the LLM gets, each normalised, side by side.
+
+    Raises:
+        ConfigError: Several levels are asked of an encoder whose hidden states are laid otherwise.
     """
 
-    def __init__(self, model: Any, kind: Kind) -> None:
+    def __init__(self, model: Any, kind: Kind, levels: int = 1) -> None:
         self.kind, config = kind, model.config
         self.image_id = image_id(config)
         self.row_by_row = config.model_type in _ROW_BY_ROW
@@ -96,6 +104,10 @@ class Grids:
         self.map_side = 0
         if kind == "maps":
             self.width, self.map_side = sum(vision.map_channels), vision.image_size // _MAP_STRIDE
+        self.levels = levels
+        if levels > 1:
+            self._check_levels(getattr(vision, "model_type", "none"))
+            self.width = levels * int(vision.hidden_size)
         self._ends: tuple[tuple[int, int], Tensor, Tensor] | None = None
 
     def features(self, raw: Any, inputs: Inputs) -> tuple[Tensor, ...]:
@@ -105,6 +117,8 @@ class Grids:
         tokens = raw.last_hidden_state if raw.pooler_output is None else raw.pooler_output
         if self.kind == "maps":
             tokens = self._side_by_side(raw)
+        elif self.levels > 1:
+            tokens = self._on_cells(raw, tokens, inputs["pixel_values"])
         elif self.kind != "tiles":
             return tuple(tokens)
         flat = torch.cat([part.flatten(0, -2) for part in tokens])  # of tiles, images or texts
@@ -117,10 +131,38 @@ class Grids:
         level = [adaptive_avg_pool2d(state, self.map_side) for state in maps]
         return torch.cat(level, dim=1).flatten(2).transpose(1, 2)
 
+    def _check_levels(self, tower: str) -> None:
+        if self.kind not in ("tiles", "packed") or tower not in _TOWERS:
+            raise ConfigError(
+                "region_levels above 1 reads hidden states of an image encoder of "
+                f"{' or '.join(_TOWERS)} that sees images in squares. Received: "
+                f"region_levels={self.levels}, {tower}, images as {self.kind}. Leave it out."
+            )
+
+    def _tower(self, raw: Any, pixels: Tensor) -> Tensor:
+        """The tower's own tokens of each tile (N, P, C), of all levels side by side."""
+        high, wide = self._patches(pixels)
+        states = raw.hidden_states
+        if self.levels == 1:
+            return cast(Tensor, states[self.layer][:, -high * wide :])  # behind a class token
+        last = self.layer % len(states)
+        places = [round(last * number / self.levels) for number in range(1, self.levels + 1)]
+        patches = [states[place][:, -high * wide :] for place in places]
+        return torch.cat([layer_norm(level, level.shape[-1:]) for level in patches], dim=-1)
+
+    def _on_cells(self, raw: Any, tokens: Tensor, pixels: Tensor) -> Tensor:
+        """The tower's tokens of each tile, averaged where the LLM gets fewer: (N, cells, C)."""
+        high, wide = self._patches(pixels)
+        patches = self._tower(raw, pixels)
+        per_tile = sum(part[..., 0].numel() for part in tokens) // len(patches)
+        if per_tile == high * wide:
+            return patches
+        maps = patches.transpose(1, 2).reshape(len(patches), -1, high, wide)
+        return adaptive_avg_pool2d(maps, _shape(high, wide, per_tile)).flatten(2).transpose(1, 2)
+
     def _packed(self, raw: Any, pixels: Tensor) -> tuple[Tensor, ...]:
         """The tower's tokens of each tile; tiles of zeros only fill up."""
-        high, wide = self._patches(pixels)
-        tokens = raw.hidden_states[self.layer][:, -high * wide :]  # a class token stands in front
+        tokens = self._tower(raw, pixels)
         counts = (pixels.flatten(2) != 0).any(-1).sum(1).tolist()  # (N, T, 3 H W)
         return _split(tokens.flatten(0, 1), counts)
 
@@ -177,14 +219,19 @@ class Grids:
 
 def _pooled(planes: Tensor, num_cells: int) -> Tensor:
     """Planes (N, H, W) averaged to `num_cells` cells each, row by row: (N * num_cells,)."""
-    high, wide = planes.shape[-2:]
+    shape = _shape(planes.shape[-2], planes.shape[-1], num_cells)
+    return adaptive_avg_pool2d(planes[None], shape)[0].flatten()
+
+
+def _shape(high: int, wide: int, num_cells: int) -> tuple[int, int]:
+    """Rows and columns of cells that are as long as they are wide."""
     rows = max(1, round((num_cells * high / wide) ** 0.5))
     if num_cells % rows:
         raise BackboneError(
             f"The tokens of an image are no grid. Expected rows and columns of {wide} x {high} "
             f"pixels. Received: {num_cells} tokens. Build the model without `regions`."
         )
-    return adaptive_avg_pool2d(planes[None], (rows, num_cells // rows))[0].flatten()
+    return rows, num_cells // rows
 
 
 def _split(tokens: Tensor, counts: Sequence[int]) -> tuple[Tensor, ...]:

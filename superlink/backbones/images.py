@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ..errors import BackboneError
+from ..errors import BackboneError, ConfigError
 from ..interfaces import IMAGE, ImageFeatures, Message
 from ..interfaces.regions import Mask
 from .grids import TILES, Grids, grid_kind, num_tiles
@@ -29,14 +29,20 @@ class ImagesOfModel(TextOfProcessor):
         model: With an image encoder.
         processor: Of the same model.
         max_tiles: Tiles that an image is cut into at most.
+        region_levels: Hidden states of the image encoder that a region reads; see `Grids`.
     """
 
-    def __init__(self, model: Any, processor: Any, max_tiles: int) -> None:
+    def __init__(self, model: Any, processor: Any, max_tiles: int, region_levels: int = 1) -> None:
         super().__init__(processor)
         # transformers types few of the attributes that its models share
         self.model: Any = model
         kind = grid_kind(model)
-        self._grids = None if kind is None else Grids(model, kind)
+        if kind is None and region_levels > 1:
+            raise ConfigError(
+                "region_levels above 1 reads the cells of an image encoder. Received: "
+                f"region_levels={region_levels} of {type(model).__name__}, which tells none"
+            )
+        self._grids = None if kind is None else Grids(model, kind, region_levels)
         self.grid_width = None if self._grids is None else self._grids.width
         self._num_tiles: dict[tuple[int, int], int] = {}
         self._tiling = None

@@ -31,6 +31,9 @@ class TransformersConfig(BaseModel):
     max_tiles: int = Field(default=1, ge=1, le=64)
     """Tiles that a large image is cut into at most, beside a small one of the whole, where the
     model's processor makes a square of any image; 1 cuts none."""
+    region_levels: int = Field(default=1, ge=1, le=8)
+    """How many hidden states of the image encoder a region reads, evenly apart up to the one that
+    the LLM gets; 3 as in VisionLLM v2. Of CLIP and SigLIP; 1 reads what the LLM gets."""
     quantization: dict[str, Any] | None = None
     """The `quantization_config` of transformers as a mapping, for instance
     `{"quant_method": "bitsandbytes", "load_in_4bit": True}`."""
@@ -63,11 +66,13 @@ def build_backbone(config: TransformersConfig) -> TransformersBackbone:
             "Expected the Hub id or the folder of an image-text-to-text model with safetensors and "
             f"its processor. Received: source={config.source!r}. {error}"
         ) from error
-    return wrap(model, processor, max_tiles=config.max_tiles)
+    return wrap(model, processor, max_tiles=config.max_tiles, region_levels=config.region_levels)
 
 
-def wrap(model: Any, processor: Any, *, max_tiles: int = 1) -> TransformersBackbone:
+def wrap(
+    model: Any, processor: Any, *, max_tiles: int = 1, region_levels: int = 1
+) -> TransformersBackbone:
     """The adapter that suits a loaded model."""
     encodes = getattr(getattr(model, "config", None), "is_encoder_decoder", False)
     adapter = EncoderDecoderBackbone if encodes else TransformersBackbone
-    return adapter(model, processor, max_tiles=max_tiles)
+    return adapter(model, processor, max_tiles=max_tiles, region_levels=region_levels)

@@ -48,22 +48,30 @@ class TransformersBackbone(ImagesOfModel):
         processor: Its processor, with a chat template.
         max_tiles: Tiles that a large image is cut into at most; 1: it goes whole, or as the
             processor cuts it.
+        region_levels: How many hidden states of the image encoder a region reads; see `Grids`.
 
     Raises:
         ConfigError: There is no processor, it lacks a tokenizer or a chat template, it belongs to
-            another model, or tiles are wanted that it cannot have.
+            another model, or tiles or levels are wanted that it cannot have.
         BackboneError: The model has no output head.
     """
 
     spec_name = "transformers"
 
-    def __init__(self, model: Any, processor: ProcessorMixin, *, max_tiles: int = 1) -> None:
+    def __init__(
+        self,
+        model: Any,
+        processor: ProcessorMixin,
+        *,
+        max_tiles: int = 1,
+        region_levels: int = 1,
+    ) -> None:
         if hasattr(model, "get_base_model"):  # peft works in place, below its wrapper
             model = model.get_base_model()
             check_adapter(model)
         check_model(model)
         check_processor(model, processor)
-        super().__init__(model, processor, max_tiles)
+        super().__init__(model, processor, max_tiles, region_levels)
         self._embeddings: tuple[nn.Module, ...] = ()
         self._side_embeddings: list[nn.Module] = []
         self._trained: list[nn.Parameter] | None = None  # before LoRA of ours froze them

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -13,14 +14,29 @@ from PIL import Image
 from torch import Tensor
 
 from ..checkpoint import fingerprint
-from ..interfaces import IMAGE, Backbone, Message, Sample
-from ..link import GenerationOptions, generate
+from ..interfaces import IMAGE, REGION, Backbone, ImageFeatures, Message, Region, Sample
+from ..link import GenerationOptions, RegionConfig, generate
 from ..link.generation import Feeding
 from ..model import SuperLinkModel
 from .backbones import Script
+from .checks import NotApplicable
 from .models import toy_model
 
-__all__ = ["ANSWERS", "QUESTIONS", "BackboneCase", "States", "difference", "photo"]
+__all__ = [
+    "ANSWERS",
+    "QUESTIONS",
+    "REGIONS",
+    "TOLERANCE",
+    "BackboneCase",
+    "States",
+    "check_close",
+    "expect",
+    "largest_gap",
+    "photo",
+]
+
+TOLERANCE = 1e-4
+"""Largest difference of states in float32."""
 
 QUESTIONS = ("find a big red dog and two cats", "hello", "what is this, tell me", "a car?")
 ANSWERS = (
@@ -30,6 +46,14 @@ ANSWERS = (
     "[SPOT]",
 )
 """What rows write: no route, one, three of two decoders, and one at once."""
+
+REGIONS = (
+    (Region.box(8, 8, 40, 40),),
+    (Region.point((80, 20)), Region.box(4, 50, 60, 84)),
+    (),
+    (Region.circle((48, 60), 20),),
+)
+"""What rows mark in their images where regions are asked for."""
 
 States = list[list[Tensor]]
 """For each row the states (Q, C) of its routes."""
@@ -68,19 +92,35 @@ class BackboneCase:
 
     @cached_property
     def model(self) -> SuperLinkModel:
-        """The backbone with toy decoders attached, whose numbers of queries differ."""
+        """The backbone with toy decoders attached, whose numbers of queries differ, and with a
+        small region encoder."""
         _ = self.bare
-        return toy_model(backbone=self.backbone)
+        regions = RegionConfig(image_size=32, dims=16)
+        return toy_model(backbone=self.backbone, regions=regions)
 
-    def samples(self, rows: Sequence[int] = range(4), *, answered: bool = True) -> list[Sample]:
-        """Conversations about an image each."""
+    def samples(
+        self, rows: Sequence[int] = range(4), *, answered: bool = True, regions: bool = False
+    ) -> list[Sample]:
+        """Conversations about an image each, with `regions` about some of its parts."""
         samples = []
         for row in rows:
-            messages = [Message("user", (IMAGE, QUESTIONS[row]))]
+            marked = REGIONS[row] if regions else ()
+            parts = (part for _ in marked for part in (" ", REGION))
+            messages = [Message("user", (IMAGE, QUESTIONS[row], *parts))]
             if answered:
                 messages.append(Message("assistant", ANSWERS[row]))
-            samples.append(Sample(tuple(messages), (photo(row),), key=f"row {row}"))
+            samples.append(Sample(tuple(messages), (photo(row),), key=f"row {row}", regions=marked))
         return samples
+
+    def seen(
+        self, samples: Sequence[Sample], inputs: dict[str, Tensor]
+    ) -> tuple[ImageFeatures | None, Tensor | None]:
+        """What the image encoder makes of samples with regions, and the values of these; nothing
+        of samples without."""
+        regions = self.model.processor.region_inputs(samples)
+        marked = None if regions is None else self.on_device(regions)
+        features = self.model.image_features(inputs, (), marked)
+        return features, self.model.region_values(marked, features)
 
     def plain_inputs(self, seed: int = 0) -> dict[str, Tensor]:
         """A question without any token of a link; `seed` draws its image."""
@@ -95,10 +135,20 @@ class BackboneCase:
         return logits
 
     @torch.no_grad()
-    def read(self, rows: Sequence[int] = range(4), side: str = "right") -> States:
+    def read(
+        self,
+        rows: Sequence[int] = range(4),
+        side: Literal["left", "right"] = "right",
+        *,
+        regions: bool = False,
+    ) -> States:
         """States in one forward over finished conversations."""
-        encoded = self.model.processor.encode(self.samples(rows), padding_side=side)  # type: ignore[arg-type]
-        hidden = self.backbone(self.on_device(encoded.inputs)).last_hidden_state
+        samples = self.samples(rows, regions=regions)
+        encoded = self.model.processor.encode(samples, padding_side=side)
+        inputs = self.on_device(encoded.inputs)
+        features, values = self.seen(samples, inputs)
+        with self.model.hooks.filled(values):
+            hidden = self.backbone(inputs, image_features=features).last_hidden_state
         states: States = [[] for _ in rows]
         for route in encoded.routes:
             width = self.model.vocabulary.bindings[route.token].num_queries
@@ -106,20 +156,30 @@ class BackboneCase:
             states[route.row].append(hidden[route.row, first : first + width])
         return states
 
-    def write(self, rows: Sequence[int] = range(4), feeding: Feeding = "auto") -> States:
+    @torch.no_grad()
+    def write(
+        self,
+        rows: Sequence[int] = range(4),
+        feeding: Feeding = "auto",
+        *,
+        regions: bool = False,
+    ) -> States:
         """States while the answers are written, with a cache.
 
         Raises:
             AssertionError: A row did not write its answer.
         """
+        samples = self.samples(rows, answered=False, regions=regions)
         encoded = self.model.processor.encode(
-            self.samples(rows, answered=False), padding_side="left", add_generation_prompt=True
+            samples, padding_side="left", add_generation_prompt=True
         )
+        inputs = self.on_device(encoded.inputs)
+        features, values = self.seen(samples, inputs)
         answers = [ANSWERS[row] for row in rows]
         options = GenerationOptions(64, feeding=feeding)
-        with Script(self.backbone, answers):
+        with Script(self.backbone, answers), self.model.hooks.filled(values):
             written = generate(
-                self.backbone, self.on_device(encoded.inputs), self.model.vocabulary, options
+                self.backbone, inputs, self.model.vocabulary, options, image_features=features
             )
         texts = [self.backbone.decode(row.ids) for row in written]
         if texts != answers:
@@ -132,8 +192,29 @@ class BackboneCase:
         return {name: value.to(device) for name, value in inputs.items()}
 
 
-def difference(left: States, right: States) -> float:
-    """The largest difference of states, in units of their root mean square where that exceeds 1."""
+def check_close(left: States, right: States) -> str:
+    """Compare states; the largest difference, in units of their root mean square where that
+    exceeds 1.
+
+    Raises:
+        AssertionError: They differ by more than `TOLERANCE`.
+        NotApplicable: They are in half precision.
+    """
+    if left[0] and left[0][0].dtype != torch.float32:
+        raise NotApplicable("exactness is a matter of float32; load the model in it")
     pairs = [pair for x, y in zip(left, right, strict=True) for pair in zip(x, y, strict=True)]
     gaps = [float((a - b).abs().max() / b.square().mean().sqrt().clamp(min=1)) for a, b in pairs]
-    return float("nan") if any(gap != gap for gap in gaps) else max(gaps)
+    gap = float("nan") if any(gap != gap for gap in gaps) else max(gaps)
+    expect(gap <= TOLERANCE, f"{TOLERANCE} at most between states", f"{gap:.1e}")
+    return f"{gap:.1e}"
+
+
+def largest_gap(left: Tensor, right: Tensor) -> float:
+    """The largest difference of two tensors."""
+    return float((left.float() - right.float()).abs().max())
+
+
+def expect(holds: bool, expected: str, received: object) -> None:
+    """Raise `AssertionError` where something does not hold."""
+    if not holds:
+        raise AssertionError(f"Expected {expected}. Received: {received}")

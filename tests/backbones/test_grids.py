@@ -10,11 +10,12 @@ import pytest
 import torch
 import transformers
 from PIL import Image
+from torch.nn.functional import layer_norm
 
 from superlink.backbones.grids import grid_kind
 from superlink.backbones.loading import wrap
 from superlink.backbones.tiling import tiles
-from superlink.errors import BackboneError, InputError
+from superlink.errors import BackboneError, ConfigError, InputError
 from superlink.interfaces import IMAGE, Message
 from superlink.testing.architectures import (
     ARCHITECTURES,
@@ -99,7 +100,7 @@ def squares(rows):
 
 
 @cache
-def real(name):
+def real(name, levels=1):
     """A tiny model behind an image processor of transformers."""
     architecture, (kind, settings) = name.split()[0], REAL[name]
     tokenizer = tiny_tokenizer()
@@ -123,7 +124,7 @@ def real(name):
         return sum(part.numel() // part.shape[-1] for part in tokens)
 
     processor.see, processor.count = see, lambda image: count(image.size)
-    return wrap(model, processor).eval()
+    return wrap(model, processor, region_levels=levels).eval()
 
 
 def noise(shape, seed=0):
@@ -213,6 +214,55 @@ def test_cells_have_the_width_that_is_known_before_any_forward(name):
     (cells,) = grids(backbone, [noise(WIDE)])
     shares = backbone.region_shares(Image.fromarray(noise(WIDE)), [blocks(WIDE)[0]])
     assert cells.shape == (shares.shape[1], backbone.grid_width)
+
+
+LEVELED = ("gemma3", "llava", "llava padded", "llava_next", "llava_onevision", "paligemma")
+
+
+@pytest.mark.parametrize("name", LEVELED)
+def test_region_covers_the_cell_that_it_moves_at_several_levels(name):
+    for shape in (WIDE, HIGH):
+        check_alignment(real(name, 3), shape)
+
+
+@pytest.mark.parametrize("name", LEVELED)
+@torch.no_grad()
+def test_levels_stand_side_by_side_in_the_cells_of_one(name):
+    one, several = real(name), real(name, 3)
+    pixels = noise(WIDE)
+    (cells,), (single,) = grids(several, [pixels]), grids(one, [pixels])
+    width = one.model.config.vision_config.hidden_size
+    assert several.grid_width == 3 * width
+    assert cells.shape == (len(single), 3 * width)
+    if name == "gemma3":  # a mean of four patches each
+        return
+    levels = cells.unflatten(1, (3, width))
+    norms = levels.square().mean(-1)
+    assert torch.allclose(norms, torch.ones_like(norms), atol=1e-2)
+    # of two layers the LLM gets the last but one behind CLIP: all of its levels are early
+    assert name.startswith("llava") or (levels[:, 0] - levels[:, 2]).abs().max() > 1e-3
+    if name in ("llava_next", "llava_onevision"):  # what the LLM gets, before its projector
+        assert torch.allclose(levels[:, 2], layer_norm(single, (width,)), atol=1e-5)
+
+
+def test_levels_of_several_images_are_those_of_each_alone():
+    backbone = real("llava_next", 3)
+    images = [noise(WIDE, 1), noise(HIGH, 2), noise(WIDE, 3)]
+    together = grids(backbone, images)
+    for cells, image in zip(together, images, strict=True):
+        assert torch.allclose(cells, grids(backbone, [image])[0], atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["internvl", "qwen2_5_vl", "llama4", "mistral3"])
+def test_levels_of_an_encoder_that_is_laid_otherwise_are_refused(name):
+    with pytest.raises(ConfigError, match=r"region_levels=3.*Leave it out"):
+        real(name, 3)
+
+
+def test_a_backbone_without_cells_has_no_levels():
+    backbone = tiny_architecture("florence2")
+    with pytest.raises(ConfigError, match="tells none"):
+        wrap(backbone.model, backbone.bare_processor, region_levels=2)
 
 
 @pytest.mark.parametrize("name", REAL)

@@ -50,7 +50,7 @@ def test_image_that_is_lost_is_found():
         inputs = TransformersBackbone.encode(self, texts, images, **options)
         return {k: v * 0 if k == "pixel_values" else v for k, v in inputs.items()}
 
-    assert failed(backbone_checks(broken(encode=encode))) == {"pixels"}
+    assert failed(backbone_checks(broken(encode=encode))) == {"pixels", "region_cells"}
 
 
 def test_positions_that_count_padding_are_found(monkeypatch):
