@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import random
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -20,7 +20,8 @@ __all__ = ["Answers", "InContextDataset", "InContextImages"]
 Answers = Literal["masks", "names", "captions"]
 """What examples show of an image: objects of one class, the name of an object, or the caption."""
 _SPARE = 8
-"""So many more images are looked at than examples are wanted: some show nothing after all."""
+"""So many more images are looked at than examples are wanted: some show nothing after all. The rest
+is looked at where these give fewer than the fewest."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,45 +115,68 @@ class InContextDataset(Records[InContextImages]):
         """One query with its examples.
 
         Raises:
-            InputError: An image cannot be read, or all objects of the class turn out to be empty.
+            InputError: An image cannot be read, or so many masks turn out to be empty that no class
+                has enough examples left.
         """
         draw, position = divmod(index, len(self._queries))
         number = self._queries[position]
         rng = random.Random(f"in context {self.seed} {draw} {number}")
         query = self.source[number]
-        name = self._name(query, rng)
-        return InContextImages(
-            examples=self._examples(query, number, name, rng),
-            query=query,
-            key=f"{query.key}#{draw}",
-            answers=self.answers,
-            name=name,
+        for name in self._names_of(query, rng):
+            examples = self._examples(query, number, name, rng)
+            if len(examples) >= self.min_examples:
+                key = f"{query.key}#{draw}"
+                return InContextImages(examples, query, key, self.answers, name)
+        raise InputError(
+            f"Examples need {self.min_examples} other images that show the same class, with pixels "
+            f"of it. Received: none for {query.source}, once its masks were decoded. Ask for fewer "
+            "by min_examples, or leave empty masks out of the set."
         )
 
-    def _name(self, query: AnnotatedImage, rng: random.Random) -> str:
-        """The class that is asked for: any that the query and enough other images show."""
+    def _names_of(self, query: AnnotatedImage, rng: random.Random) -> Iterator[str]:
+        """Classes that may be asked for, those that the query and enough other images show: any
+        one, then the others, as it may turn out that their masks are empty."""
         if self.answers != "masks":
-            return ""
+            yield ""
+            return
         names = sorted({item.name for item in query.objects if has_pixels(item)} & {*self._pools})
-        if not names:
-            raise InputError(f"All objects that could be asked for are empty in {query.source}")
-        return rng.choice(names)
+        while names:
+            yield names.pop(rng.randrange(len(names)))
 
     def _examples(
         self, query: AnnotatedImage, number: int, name: str, rng: random.Random
     ) -> tuple[AnnotatedImage, ...]:
         pool = self._pools[name]
         wanted = rng.randint(self.min_examples, self.max_examples)
+        first = rng.sample(pool, min(len(pool), wanted + _SPARE))
         taken: list[AnnotatedImage] = []
-        for index in rng.sample(pool, min(len(pool), wanted + _SPARE)):
-            if index == number or len(taken) == wanted:
+        self._take(taken, first, wanted, query, number, name)
+        if len(taken) < self.min_examples:
+            rest = sorted({*pool} - {*first})
+            rng.shuffle(rest)
+            self._take(taken, rest, self.min_examples, query, number, name)
+        return tuple(taken)
+
+    def _take(
+        self,
+        taken: list[AnnotatedImage],
+        indices: Sequence[int],
+        count: int,
+        query: AnnotatedImage,
+        number: int,
+        name: str,
+    ) -> None:
+        """Add the images at `indices` that can be examples, until there are `count`."""
+        for index in indices:
+            if len(taken) >= count:
+                return
+            if index == number:
                 continue
             found = self.source[index]
             # One file may stand in a set twice; PIL's images are equal where their pixels are.
             known = any(found.image == other.image for other in (query, *taken))
             if not known and _shows(found, self.answers, name):
                 taken.append(found)
-        return tuple(taken)
 
     def _find_pools(self) -> dict[str, array[int]]:
         """The images that may stand together, by class; under no name where it does not matter."""

@@ -95,10 +95,10 @@ class RegionEncoder(nn.Module):
         """(R, grid_width): the mean over the cells that each region covers."""
         means = []
         for image, shares in zip(inputs["images"].tolist(), inputs["shares"], strict=True):
-            cells = grids[image].to(self.scale.dtype)  # (P, grid_width)
-            mine = shares[: len(cells)].to(cells.dtype)
-            means.append(mine @ cells / mine.sum().clamp(min=1e-6))
-        return torch.stack(means)
+            cells = grids[image]  # (P, grid_width)
+            mine = shares[: len(cells)].to(cells.device)
+            means.append(_pooled(cells.T[None, ..., None], mine[None, :, None])[0])
+        return torch.stack(means).to(self.scale.dtype)
 
     def idle(self) -> Tensor:
         """A pass of a minimal region with weight 0: on every rank each parameter takes part."""
@@ -166,9 +166,15 @@ def region_inputs(
 
 
 def _pooled(maps: Tensor, masks: Tensor) -> Tensor:
-    """The mean (R, C) of maps (R or 1, C, H, W) over masks (R, H, W)."""
-    weights = masks / masks.sum((1, 2), keepdim=True).clamp(min=1e-6)
-    return torch.einsum("rchw,rhw->rc", maps.expand(len(masks), -1, -1, -1), weights)
+    """The mean (R, C) of maps (R or 1, C, H, W) over masks (R, H, W), in the dtype of the maps.
+
+    It is taken in float32, also under autocast: float16 counts to 65504, a square of 256 pixels.
+    """
+    with torch.autocast(maps.device.type, enabled=False):
+        masks = masks.float()
+        weights = masks / masks.sum((1, 2), keepdim=True).clamp(min=1e-6)
+        wide = maps.float().expand(len(masks), -1, -1, -1)
+        return torch.einsum("rchw,rhw->rc", wide, weights).to(maps.dtype)
 
 
 def _waves(size: int) -> Tensor:

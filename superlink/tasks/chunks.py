@@ -46,7 +46,7 @@ class Chunks:
             names: The classes, in the order of the question.
 
         Raises:
-            InputError: Question or answer does not list the names.
+            InputError: Question or answer does not list the names, or marks regions.
         """
         size = self.classes_per_reply
         if len(names) <= size:
@@ -54,6 +54,13 @@ class Chunks:
         parts = [names[first : first + size] for first in range(0, len(names), size)]
         last = max(i for i, message in enumerate(sample.messages) if message.role == "user")
         kept, asked = sample.messages[:last], sample.messages[last:]
+        if sum(message.num_regions for message in asked):
+            raise InputError(
+                "A list of names is asked for in parts; regions are not, as each answer counts its "
+                f"own. Received: {len(names)} names, and {_start(asked[0])}, key={sample.key!r}. "
+                "Leave classes_per_reply out, or mark fewer regions in a question: "
+                f"--conversation max_regions={size}."
+            )
         ways = zip(
             *(_with_names(message, names, parts, sample.key) for message in asked), strict=True
         )
@@ -118,10 +125,15 @@ def _with_names(
     if sum(part.count(whole) for part in message.parts if isinstance(part, str)) != 1:
         raise InputError(
             "A list of classes is asked for in parts where question and answer hold it once, its "
-            f"names between commas. Received: {len(names)} names, and the {message.role}'s "
-            f"{message.text[:80]!r}, key={key!r}. Leave classes_per_reply out."
+            f"names between commas. Received: {len(names)} names, and {_start(message)}, "
+            f"key={key!r}. Leave classes_per_reply out."
         )
     return [replace(message, content=_replaced(message, whole, write(part))) for part in parts]
+
+
+def _start(message: Message) -> str:
+    """Who says what, with its marks, for errors."""
+    return f"the {message.role}'s {message.text_with('<image>')[:80]!r}"
 
 
 def _replaced(message: Message, old: str, new: str) -> tuple[Part, ...]:

@@ -101,8 +101,8 @@ class Recipe(BaseModel):
     model: ModelConfig
     """Backbone and decoders."""
     start: Path | None = None
-    """A checkpoint folder whose weights the model starts from, by name. A region encoder that it
-    lacks starts fresh."""
+    """A checkpoint folder whose weights the model starts from, by name. A region encoder or LoRA
+    that it lacks starts fresh."""
     start_parts: tuple[str, ...] | None = None
     """Module paths, as `decoders`, that start from there; the rest starts fresh. None: all."""
     data: dict[str, DataChoice]

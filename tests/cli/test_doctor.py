@@ -320,10 +320,10 @@ def test_estimate_is_what_training_holds(toys, tmp_path, index):
         assert sum(getattr(part, name) for part in told.parts) == held, name
 
 
-@pytest.mark.parametrize("regions", [None, RegionConfig()])
+@pytest.mark.parametrize("regions", [None, {}])
 def test_no_weights_are_read_for_an_estimate(toys, tmp_path, regions):
     recipe = load_recipe(write_recipe(tmp_path))
-    model = recipe.model.model_copy(update={"regions": regions})
+    model = recipe.model.model_copy(update={"regions": regions and RegionConfig()})
     recipe = recipe.model_copy(update={"model": model})
     assert not recipe_memory(recipe, default_registry()).weights_loaded
 

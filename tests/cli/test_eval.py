@@ -48,6 +48,28 @@ def test_long_lists_are_asked_in_parts_and_the_card_says_so(tiny_demo_model, tmp
     assert {path.name for path in (tmp_path / "card").iterdir()} > {"best-forced.jpg"}
 
 
+def test_shuffled_regions_drop_the_shipped_model_to_chance_and_the_card_says_so(tmp_path):
+    pytest.importorskip("superlink_mmdet")
+    from superlink.demo.shipped import REGIONS
+
+    command = (
+        *(REGIONS, "--task", "interactive_segmentation", "--data", "placed_scenes"),
+        *("--option", "split=val", "--option", "num_scenes=12", "--routing", "generated"),
+        *("--conversation", "named=true", "--conversation", "max_regions=1"),
+        *("--conversation", "prompts=[box, mask]", "--max-new-tokens", "24"),
+    )
+    plain = run(*command, "--json")
+    assert plain.exit_code == 0, plain.output
+    name = "interactive_segmentation/mIoU/generated"
+    shuffled = run(*command, "--conversation", "shuffled=true", "--card", tmp_path / "card")
+    assert shuffled.exit_code == 0, shuffled.output
+    card = ResultCard.read(tmp_path / "card" / "card.json")
+    assert json.loads(plain.stdout)[name] > 0.5
+    assert card.metrics[name] < 0.25
+    assert card.data["conversation"]["shuffled"] is True
+    assert any("Regions are shuffled" in note for note in card.notes)
+
+
 def test_card_of_another_command_is_kept(tiny_demo_model, tmp_path):
     ResultCard("mine", "another command", 0, None, {}).write(tmp_path / "card")
     arguments = (tiny_demo_model / "model", *SCENES, "--routing", "forced")

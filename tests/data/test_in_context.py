@@ -91,6 +91,32 @@ def test_set_that_knows_its_classes_is_not_read_to_be_opened():
     assert len(InContextDataset(Known(SET))) == 12
 
 
+class Undecoded(list):
+    """Tells classes as a file of annotations does, which does not decode masks."""
+
+    problems = Problems()
+
+    def classes_of(self, index):
+        return {item.name for item in self[index].objects}, set(), set()
+
+
+def test_empty_masks_never_leave_fewer_than_the_fewest_examples():
+    hollow = [annotated(i, "cat", empty=("cat",)) for i in range(30)]
+    solid = [annotated(30 + i, "cat") for i in range(4)]
+    dataset = InContextDataset(Undecoded(hollow + solid), min_examples=3, max_examples=3, draws=3)
+    for index in (i for i in range(len(dataset)) if i % 34 >= 30):
+        assert len(dataset[index].examples) == 3
+    with pytest.raises(InputError, match=r"3 other images.*once its masks were decoded"):
+        dataset[0]
+
+
+def test_another_class_is_asked_for_where_the_masks_of_one_are_empty():
+    images = [annotated(i, "cat", "dog", empty=("cat",)) for i in range(4)]
+    images.append(annotated(9, "cat", "dog"))
+    dataset = InContextDataset(Undecoded(images), min_examples=2, draws=5)
+    assert {dataset[index].name for index in range(4, 25, 5)} == {"dog"}
+
+
 def test_text_takes_any_images_that_show_something():
     images = [annotated(i, *names) for i, names in enumerate((["cat"], ["dog"], [], ["fox"]))]
     dataset = InContextDataset(images, "names")

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from superlink.errors import ConfigError, InputError
-from superlink.interfaces import IMAGE, REGION, Message, Region, Sample
-from superlink.link import RegionConfig
+from superlink.interfaces import IMAGE, REGION, ImageFeatures, Message, Region, Sample
+from superlink.link import GenerationOptions, RegionConfig, RegionEncoder
+from superlink.testing.backbones import Script
 from superlink.testing.models import toy_model
 
 CONFIG = RegionConfig(image_size=32, dims=16)
@@ -69,6 +71,50 @@ def test_generation_sees_the_regions_that_forced_routing_sees(model):
     assert len(beams) == 4
 
 
+class Reads(TorchDispatchMode):
+    """Counts how often a value is asked for, which on an accelerator waits for all before it."""
+
+    def __init__(self):
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, function, types, arguments=(), options=None):
+        self.count += function is torch.ops.aten._local_scalar_dense.default
+        return function(*arguments, **(options or {}))
+
+
+@pytest.mark.parametrize("regions", [BOXES[:1], ()])
+def test_steps_behind_the_prompt_do_not_look_for_regions(model, regions, monkeypatch):
+    counts, put = [], model.hooks._put_regions
+
+    def counted(*arguments):
+        with Reads() as reads:
+            output = put(*arguments)
+        counts.append(reads.count)
+        return output
+
+    monkeypatch.setattr(model.hooks, "_put_regions", counted)
+    asked = question(*regions)
+    prompt = Sample(asked.messages[:1], asked.images, regions=asked.regions)
+    texts = ["<p>a</p>[BOX] and <p>b</p>[BOX] and <p>c</p>[BOX]"]
+    with Script(model.backbone, texts):
+        (reply,) = model.answer([prompt], max_new_tokens=30)
+    assert [route.token for route in reply.routes] == ["[BOX]"] * 3
+    assert len(counts) >= 6 and not any(counts[2:])
+    forced = question(*regions, answer=texts[0])
+    assert torch.allclose(
+        torch.stack(answered(model, prompt, texts)), states(model, forced), atol=1e-4
+    )
+
+
+def answered(model, prompt, texts):
+    """The states behind the routes of a scripted answer."""
+    with Script(model.backbone, texts), model._evaluating():
+        steps, _ = model._decode([prompt], GenerationOptions(30), ())
+        rows = [changed[0] for changed in steps if 0 in changed]
+    return rows[-1].states
+
+
 def test_a_conversation_without_regions_is_that_of_a_model_without_an_encoder(model):
     plain = toy_model()
     plain.queries.load_state_dict(model.queries.state_dict())
@@ -115,6 +161,17 @@ def test_predict_takes_one_region_for_each_mark(model):
         model.predict("segment <region>", picture(), regions=[Region.point((500, 3))])
 
 
+def test_one_region_need_not_stand_in_a_list(model):
+    one, same = (
+        model.predict("segment <region>", picture(), regions=given, max_new_tokens=3)
+        for given in (BOXES[0], [BOXES[0]])
+    )
+    assert one.text == same.text
+    for wrong in ((1, 2, 9, 9), [(1, 2, 9, 9)], None, "box:1,2,9,9"):
+        with pytest.raises(InputError, match=r"made by Region\.point"):
+            model.predict("segment <region>", picture(), regions=wrong)
+
+
 def test_a_model_without_an_encoder_says_how_to_get_one():
     with pytest.raises(ConfigError, match="no region encoder"):
         toy_model().predict("segment <region>", picture(), regions=[BOXES[0]])
@@ -130,6 +187,30 @@ def test_the_place_of_a_region_counts_by_itself(model):
     ]
     assert (values[0] - values[1]).abs().max() > 1e-3 * values[0].abs().max()
     assert torch.equal(values[0], values[2])
+
+
+def test_large_regions_are_finite_and_exact_in_half_precision():
+    """float16 ends at 65504, and a mask of 320 x 320 pixels has 102400."""
+    size, masks = 320, torch.ones(2, 320, 320)
+    masks[1, :, :160] = 0
+    encoder = RegionEncoder(32, 8, RegionConfig(image_size=size, dims=16))
+    features = ImageFeatures((), grids=(torch.full((3000, 8), 50.0),))
+    inputs = {
+        "pictures": torch.rand(2, 3, size, size, generator=torch.Generator().manual_seed(0)),
+        "masks": masks,
+        "shares": torch.ones(2, 3000),
+        "images": torch.tensor([0, 0]),
+        "rows": torch.tensor([0, 0]),
+        "order": torch.tensor([0, 1]),
+        "num_rows": torch.tensor(1),
+    }
+    with torch.no_grad():
+        exact = encoder(inputs, features)
+        with torch.autocast("cpu", torch.float16):
+            casted = encoder(inputs, features)
+        half = encoder.half()(inputs, replace(features, grids=(features.grids[0].half(),)))
+    for values in (casted.float(), half.float()):
+        assert (values - exact).abs().max() < 0.02 * exact.abs().max()
 
 
 def test_a_mask_may_be_a_view_of_another_or_lie_in_memory_that_is_not_ours(model):

@@ -9,7 +9,7 @@ from PIL import Image
 
 from superlink.data import AnnotatedImage, AnnotatedObject
 from superlink.errors import ConfigError, InputError
-from superlink.interfaces import IMAGE, Message, Reply, Sample
+from superlink.interfaces import IMAGE, REGION, Message, Region, Reply, Sample
 from superlink.tasks.chunks import Chunks, target_names
 from superlink.tasks.detection import detection_conversation
 
@@ -77,6 +77,27 @@ def test_list_that_fits_is_asked_as_it_is(sample):
 def test_words_without_the_list_are_refused(messages):
     with pytest.raises(InputError, match=r"hold it once.*key='mine'.*classes_per_reply"):
         Chunks(2).split(Sample(messages, key="mine"), ("ape", "bee", "cat"))
+
+
+def test_question_about_regions_is_shown_with_its_marks_and_not_parted():
+    parts = ("Segment: ", REGION, ", ", REGION, ", ", REGION)
+    answer = "<p>region 1</p>[GRD], <p>region 2</p>[GRD], <p>region 3</p>[GRD]"
+    image, regions = Image.new("RGB", (16, 8)), (Region.box(1, 1, 5, 5),) * 3
+    messages = (Message("user", (IMAGE, *parts)), Message("assistant", answer))
+    sample = Sample(messages, (image,), key="mine", regions=regions)
+    names = ["region 1", "region 2", "region 3"]
+    with pytest.raises(InputError, match=r"Segment: <region>, <region>, <region>'.*max_regions=2"):
+        Chunks(2).split(sample, names)
+    assert Chunks(3).split(sample, names) == [sample]
+
+
+def test_regions_of_earlier_turns_stay_with_each_part(sample):
+    image, region = sample.images[0], Region.box(1, 1, 5, 5)
+    earlier = (Message("user", (IMAGE, "what is ", REGION)), Message("assistant", "an ape"))
+    whole = Sample((*earlier, *sample.messages), (image, *sample.images), regions=(region,))
+    parts = Chunks(3).split(whole, CATEGORIES)
+    assert len(parts) == 3
+    assert all(len(part.regions) == 1 and part.messages[:2] == earlier for part in parts)
 
 
 @pytest.mark.parametrize("options", [(0,), (2.5,), (None,), (2, 0)])

@@ -20,8 +20,8 @@ def read_region_descriptions(
     Args:
         annotations: region_descriptions.json; it is read as a whole once.
         images: The folder of the images, or the one that holds VG_100K and VG_100K_2.
-        broken: What to do with an image that is missing or an entry that is broken: `error`
-            raises, `skip` leaves it out and counts it.
+        broken: What to do with an image that is missing or cannot be read, or an entry that is
+            broken: `error` raises, `skip` leaves it out and counts it.
 
     Raises:
         InputError: The file is missing or something else, or holds nothing to read.

@@ -13,11 +13,13 @@ from ...errors import InputError
 from ..problems import BrokenPolicy, Problems
 from ..records import Records
 from ..schema import AnnotatedObject, ReferringImage
+from .coco_entries import cut_box
 from .files import RawColumn, present_files, read_items, read_json, refuse_empty
 from .pairs import upright_size
 
 __all__ = ["RegionDataset", "read_regions"]
 
+_OUTSIDE = "its box has no area inside of the image"
 _PLACES = ("{}.jpg", "VG_100K/{}.jpg", "VG_100K_2/{}.jpg")
 
 
@@ -28,13 +30,14 @@ def read_regions(
 
     Boxes are cut at the image when their record is asked for; regions without a phrase or an area
     are left out and counted. So are those outside of an image whose entry states its `width` and
-    `height`; where it does not, as in the file that is published, their record raises.
+    `height`. Where it does not, as in the file that is published, `skip` looks at the size of every
+    image as the set is opened, and with `error` the record of such a region raises.
 
     Args:
         annotations: region_descriptions.json; it is read as a whole once.
         images: The folder of the images, or the one that holds VG_100K and VG_100K_2.
-        broken: What to do with an image that is missing or an entry that is broken: `error`
-            raises, `skip` leaves it out and counts it.
+        broken: What to do with an image that is missing or cannot be read, or an entry that is
+            broken: `error` raises, `skip` leaves it out and counts it.
 
     Raises:
         InputError: The file is missing or something else, or holds nothing to read.
@@ -56,7 +59,7 @@ class _Region(msgspec.Struct, frozen=True, gc=False):
         if not self.phrase.strip():
             return "it has no phrase"
         if min(self.width, self.height, self.x + self.width, self.y + self.height) <= 0:
-            return "its box has no area inside of the image"
+            return _OUTSIDE
         return ""
 
 
@@ -70,7 +73,7 @@ class _Entry(msgspec.Struct, frozen=True):
         """Why nothing can be asked of a region; empty where something can."""
         width, height = self.width, self.height
         outside = (width and region.x >= width) or (height and region.y >= height)
-        return region.fault or ("its box has no area inside of the image" if outside else "")
+        return region.fault or (_OUTSIDE if outside else "")
 
 
 class RegionDataset(Records[ReferringImage]):
@@ -79,20 +82,27 @@ class RegionDataset(Records[ReferringImage]):
     def __init__(self, path: Path, folder: Path, problems: Problems) -> None:
         self.path, self.folder, self.problems = path, folder, problems
         raw = read_json(path, list[msgspec.Raw], "file of region descriptions")
-        ids, counts = [], []
+        ids, sized = [], []
+        # Phrases stay text, those of one image together: millions of objects cost gigabytes.
         phrases: list[msgspec.Raw] = []
         boxes: list[npt.NDArray[np.float32]] = []
         numbers: list[npt.NDArray[np.int64]] = []
         for _, entry in read_items(path, raw, _Entry, "the list", problems):
             regions = self._usable(entry)
             ids.append(entry.id)
-            counts.append(len(regions))
-            # Phrases stay text, those of one image together: millions of objects cost gigabytes.
-            phrases.append(msgspec.Raw(msgspec.json.encode([r.phrase for r in regions])))
+            sized.append(bool(entry.width and entry.height))
+            phrases.append(_as_json([r.phrase for r in regions]))
             boxes.append(_columns(regions))
             numbers.append(np.array([r.region_id for r in regions], np.int64))
         self._files, kept = self._find_images(ids)
-        self._ends = np.cumsum([counts[i] for i in kept])  # (images,)
+        for place, index in enumerate(kept if problems.policy == "skip" else ()):
+            if not sized[index]:
+                inside = self._inside(self._files[place], boxes[index], numbers[index])
+                if not inside.all():
+                    texts = msgspec.json.decode(phrases[index], type=list[str])
+                    phrases[index] = _as_json([texts[i] for i in np.flatnonzero(inside)])
+                    boxes[index], numbers[index] = boxes[index][inside], numbers[index][inside]
+        self._ends = np.cumsum([len(numbers[i]) for i in kept])  # (images,)
         self._phrases = RawColumn([phrases[i] for i in kept])
         self._boxes = np.concatenate([np.empty((0, 4), np.float32), *(boxes[i] for i in kept)])
         self._numbers = np.concatenate([np.empty(0, np.int64), *(numbers[i] for i in kept)])
@@ -111,20 +121,20 @@ class RegionDataset(Records[ReferringImage]):
         first = self._ends[owner - 1] if owner else 0
         phrase = msgspec.json.decode(self._phrases[owner], type=list[str])[index - first]
         image, number = self.folder / self._files[owner], int(self._numbers[index])
-        width, height = upright_size(image)
-        x1, y1, x2, y2 = self._boxes[index].tolist()
-        x1, y1, x2, y2 = max(0.0, x1), max(0.0, y1), min(width, x2), min(height, y2)
-        if x1 >= x2 or y1 >= y2:
+        size = width, height = upright_size(image)
+        box = cut_box(self._boxes[index].tolist(), size)
+        if box is None:
             raise InputError(
                 f"region {number} in {self.path}: its box lies outside of {self._files[owner]}, "
-                f"of {width} x {height} pixels"
+                f"of {width} x {height} pixels. Leave such regions out with the reader's option "
+                "broken=skip."
             )
         return ReferringImage(
             image=image,
             expression=phrase,
-            objects=(AnnotatedObject("region", (x1, y1, x2, y2)),),
+            objects=(AnnotatedObject("region", box),),
             key=f"{self._files[owner]}#{number}",
-            size=(width, height),
+            size=size,
         )
 
     def _usable(self, entry: _Entry) -> list[_Region]:
@@ -133,6 +143,20 @@ class RegionDataset(Records[ReferringImage]):
                 item = f"region {region.region_id}"
                 self.problems.add(self.path, item, fault, harmless=True)
         return [region for region in entry.regions if not entry.fault(region)]
+
+    def _inside(
+        self, file: str, boxes: npt.NDArray[np.float32], numbers: npt.NDArray[np.int64]
+    ) -> npt.NDArray[np.bool_]:
+        """Which of the boxes (N, 4) have an area inside of their image; the others are counted."""
+        try:
+            size = upright_size(self.folder / file)
+        except InputError:
+            self.problems.add(self.path, f"image {file}", "its file is no image that can be read")
+            return np.zeros(len(boxes), bool)
+        inside: npt.NDArray[np.bool_] = (boxes[:, 0] < size[0]) & (boxes[:, 1] < size[1])
+        for number in numbers[~inside]:
+            self.problems.add(self.path, f"region {number}", _OUTSIDE)
+        return inside
 
     def _find_images(self, ids: Sequence[int]) -> tuple[list[str], list[int]]:
         """Where the images are, and the indices of those that are somewhere."""
@@ -147,6 +171,10 @@ class RegionDataset(Records[ReferringImage]):
                 reason = f"its image is not in the folder {self.folder}"
                 self.problems.add(self.path, f"image {image}", reason)
         return files, kept
+
+
+def _as_json(phrases: Sequence[str]) -> msgspec.Raw:
+    return msgspec.Raw(msgspec.json.encode(phrases))
 
 
 def _columns(regions: Sequence[_Region]) -> npt.NDArray[np.float32]:

@@ -70,8 +70,28 @@ def test_region_outside_of_a_stated_size_is_left_out(tmp_path):
 
 def test_region_outside_of_its_image_is_refused_when_it_is_asked_for(tmp_path):
     dataset = _read(tmp_path, [{"id": 1, "regions": [_region(1, x=10)]}])
-    with pytest.raises(InputError, match=r"region 1 in .*regions\.json: .*10 x 8"):
+    with pytest.raises(InputError, match=r"region 1 in .*regions\.json: .*10 x 8.*broken=skip"):
         dataset[0]
+
+
+def test_regions_outside_are_left_out_of_a_set_that_skips_what_is_broken(tmp_path):
+    """The published file states no sizes: such a region ended a training in its middle."""
+    entries = [
+        {"id": 1, "regions": [_region(1, x=10), _region(2), _region(3, y=8), _region(4, x=9)]},
+        {"id": 2, "regions": [_region(5), _region(6, y=30)]},
+    ]
+    dataset = _read(tmp_path, entries, broken="skip")
+    assert [r.key for r in dataset] == ["VG_100K/1.jpg#2", "VG_100K/1.jpg#4", "VG_100K_2/2.jpg#5"]
+    assert [r.expression for r in dataset] == ["a thing 2", "a thing 4", "a thing 5"]
+    assert [r.objects[0].bbox for r in dataset] == [(1, 2, 5, 5), (9, 2, 10, 5), (1, 2, 5, 5)]
+    assert dataset.problems.reasons() == {"its box has no area inside of the image": 3}
+
+
+def test_image_that_cannot_be_read_is_left_out_of_a_set_that_skips(tmp_path):
+    (tmp_path / "2.jpg").write_bytes(b"no image")
+    entries = [{"id": 2, "regions": [_region(1)]}, {"id": 1, "regions": [_region(2)]}]
+    dataset = _read(tmp_path, entries, places=("VG_100K/1.jpg",), broken="skip")
+    assert [r.expression for r in dataset] == ["a thing 2"] and len(dataset.problems) == 1
 
 
 @pytest.mark.parametrize(
