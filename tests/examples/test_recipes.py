@@ -12,7 +12,10 @@ from superlink.training import load_recipe
 from superlink.training.dataset import open_data
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-RECIPES = [EXAMPLES / name / "recipe.yaml" for name in ("few_images", "few_poses", "poses", "regions", "scenes")]
+RECIPES = [
+    EXAMPLES / name / "recipe.yaml"
+    for name in ("few_images", "few_poses", "poses", "regions", "scenes")
+]
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.parent.name)
