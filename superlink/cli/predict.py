@@ -205,12 +205,16 @@ def _show(reply: Reply, threshold: float) -> None:
             stdout.print_json(data=prediction.to_json())
             continue
         found = prediction.above(threshold)
-        counts = found.labels.bincount(minlength=len(found.phrases)).tolist()
-        phrases = (phrase or "it" for phrase in found.phrases)
+        counts = found.labels.bincount(minlength=len(found.sought)).tolist()
+        phrases = (phrase or "it" for phrase in found.sought)
         numbers += [f"{n} x {phrase}" for n, phrase in zip(counts, phrases, strict=True)]
         for instance in found.to_json()["instances"]:
             corners = [f"{value:.1f}" for value in instance["bbox"]]
             table.add_row(Text(instance["phrase"]), f"{instance['score']:.2f}", *corners)
+            for point in instance.get("keypoints", ()):
+                place = [f"{value:.1f}" for value in point["point"]]
+                score = f"{point['score']:.2f}" if "score" in point else ""
+                table.add_row(Text(f"  {point.get('name', '')}"), score, *place)
     if numbers:
         stdout.print(Text(f"found {', '.join(numbers)}"))
     if table.row_count:

@@ -14,7 +14,7 @@ from ..registry import default_registry
 from ..training import DataChoice
 from ..training.dataset import open_data
 
-__all__ = ["MODES", "REGION_MODES", "Mode"]
+__all__ = ["MODES", "POSE_MODES", "REGION_MODES", "Mode"]
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,8 @@ class Mode:
     """Whether of each route the best instance alone is shown."""
     routings: tuple[Routing, ...] = ("generated", "forced")
     """How it is measured; where the answer is all that there is, it cannot be given."""
+    drawings: tuple[DrawingSet, ...] = get_args(DrawingSet)
+    """The drawings of the scenes."""
 
     def samples(self, num_scenes: int, drawings: DrawingSet = "seen") -> TaskSamples:
         """Validation scenes as questions with answers."""
@@ -49,7 +51,7 @@ class Mode:
 
     def validation(self, num_scenes: int) -> Iterator[tuple[str, TaskSamples]]:
         """The suffix of metrics, and the scenes that they are of: `samples` of each drawings."""
-        for drawings in get_args(DrawingSet):
+        for drawings in self.drawings:
             suffix = "" if drawings == "seen" else f"/{drawings}_drawings"
             yield suffix, self.samples(num_scenes, drawings)
 
@@ -99,3 +101,21 @@ REGION_MODES = (
     ),
 )
 """What the shipped model that takes regions was trained for."""
+
+POSE_MODES = (
+    Mode(
+        "Find people and horses with their keypoints",
+        "pose",
+        ("OKS_AP50", "OKS_AP", "PCK@0.1", "PCK@0.2", "box_AP50", "absent_rate", "list_exact"),
+        drawings=("seen",),
+    ),
+    Mode(
+        "Find some keypoints",
+        "pose",
+        (),
+        {"keypoints": ["nose", "left knee", "right knee"], "absent_classes": 0},
+        drawings=("seen",),
+        routings=(),
+    ),
+)
+"""What the shipped model that finds keypoints was trained for."""

@@ -17,7 +17,7 @@ from ..data.scenes import attribution
 from ..evaluation import ResultCard
 from ..model import SuperLinkModel
 from ..visualization import draw_reply
-from .modes import MODES, REGION_MODES, Mode
+from .modes import Mode
 from .shipped import PHOTOGRAPHS, Measured, Shown
 from .trained import Trained
 
@@ -27,6 +27,14 @@ if TYPE_CHECKING:
 __all__ = ["write_report"]
 
 _THRESHOLD = 0.25
+_OTHERS = {
+    "regions": "A second model, trained in {minutes} CPU-minutes from the parts of the first that "
+    "see, takes regions: a point, a stroke, a box or a mask.",
+    "poses": "A third one, trained from nothing in {minutes} CPU-minutes, writes <code>[POSE]"
+    "</code> and <code>[KPT]</code>: it finds people and horses with the keypoints that it is "
+    "asked for.",
+}
+"""What the page says of the other models, by their folders."""
 _ABOUT = {
     PHOTOGRAPHS: "Nothing was pasted in here, so that every box is a mistake or luck: the model "
     "has seen drawings only. It shows how a link behaves far from its training data."
@@ -35,8 +43,7 @@ _ABOUT = {
 
 def write_report(
     output: Path,
-    perceiving: Measured,
-    marked: Measured,
+    shipped: Sequence[Measured],
     photos: Sequence[Shown],
     trained: Trained | None,
 ) -> Path:
@@ -44,22 +51,25 @@ def write_report(
 
     Args:
         output: The folder of the demo.
-        perceiving: The shipped model for all modes of perception.
-        marked: The one that takes regions.
+        shipped: The shipped models: that for all modes of perception first.
         photos: What the first says to photographs.
         trained: What was trained beside them, and its answers.
     """
+    perceiving, *others = shipped
     card = perceiving.card
     page = _template("report.html").substitute(
         command=html.escape(card.command),
         threshold=_THRESHOLD,
         minutes=f"{card.cpu_minutes:.0f}",
-        region_minutes=f"{marked.card.cpu_minutes:.0f}",
-        numbers=_numbers(card, MODES) + _numbers(marked.card, REGION_MODES),
-        groups=_groups([*perceiving.shown, *marked.shown, *photos]),
+        others=" ".join(
+            _OTHERS[one.folder].format(minutes=f"{one.card.cpu_minutes:.0f}") for one in others
+        ),
+        numbers="".join(_numbers(one.card, one.modes) for one in shipped),
+        groups=_groups([*(item for one in shipped for item in one.shown), *photos]),
         trained="" if trained is None else _trained(trained),
         metrics=_metrics(card),
-        region_metrics=_metrics(marked.card),
+        other_results="".join(map(_results, others)),
+        pose_line=_pose_line(output) if any(one.folder == "poses" for one in others) else "",
         notes="".join(f"<li>{html.escape(note)}</li>" for note in card.notes),
         parts=_parts(perceiving.model),
         output=html.escape(str(output)),
@@ -71,6 +81,22 @@ def write_report(
     return path
 
 
+def _results(one: Measured) -> str:
+    """The table of another model."""
+    return (
+        f"<h2>Results of the {html.escape(one.card.name)}</h2>\n"
+        f"<table><tr><th>metric</th><th>value</th></tr>{_metrics(one.card)}</table>\n"
+    )
+
+
+def _pose_line(output: Path) -> str:
+    """How to ask the model for poses."""
+    return html.escape(
+        f'superlink predict {output}/poses/model "Where are the nose and the left knee of the '
+        f'person?" --image {output}/pose.png --picture out.png'
+    )
+
+
 def _template(name: str) -> Template:
     return Template(files(__package__).joinpath(name).read_text(encoding="utf-8"))
 
@@ -78,9 +104,10 @@ def _template(name: str) -> Template:
 def _numbers(card: ResultCard, modes: Sequence[Mode]) -> str:
     """The first metric of each mode, large."""
     return "".join(
-        f"<div><b>{card.metrics[key]:.2f}</b>{mode.task.replace('_', ' ')}: {mode.metrics[0]}</div>"
+        f"<div><b>{card.metrics[key]:.2f}</b>{mode.task.replace('_', ' ')}: {metric}</div>"
         for mode in modes
-        if (key := f"{mode.task}/{mode.metrics[0]}/generated") in card.metrics
+        for metric in mode.metrics[:1]
+        if (key := f"{mode.task}/{metric}/generated") in card.metrics
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,10 +14,12 @@ from ..data.scenes.photos import PHOTOS
 from ..errors import MissingDependencyError, PluginError
 from ..evaluation import ResultCard
 from ..registry import default_registry
-from .modes import MODES, REGION_MODES
+from ..registry.requirements import missing_requirements
+from .modes import MODES, POSE_MODES, REGION_MODES, Mode
 from .report import write_report
 from .shipped import (
     MODEL,
+    POSES,
     REGIONS,
     Measured,
     copy_model,
@@ -35,6 +37,7 @@ _PACKAGES = (
     *("resvg_py", "skimage", "sklearn"),
 )
 _DECODER = "mmdet.grounding_dino"
+_POSE_DECODER = "mmpose.group_pose"
 _NUM_SEARCHED = 500
 _NOTES = (
     "Validation scenes have other photographs and textures behind them than training scenes.",
@@ -56,7 +59,7 @@ class DemoResult:
     card: Path
     """The result card."""
     metrics: dict[str, float]
-    """What the cards say; those of the model that takes regions begin with `regions/`."""
+    """What the cards say; those of the other models begin with `regions/` and `poses/`."""
 
 
 def run_demo(
@@ -73,8 +76,9 @@ def run_demo(
 
     Args:
         output: Folder that gets `model/`, `report.html`, `card.json`, `scene.png`, `photo.png` and
-            `landscape.png`; `regions/`, with model and card of the one that takes regions; and with
-            `train` a folder `trained/`, with model and card.
+            `landscape.png`; `regions/`, with model and card of the one that takes regions; `poses/`
+            and `pose.png` where superlink-mmpose is installed; and with `train` a folder
+            `trained/`, with model and card.
         train: Whether to train a detector on this machine as well, which takes minutes.
         seed: Of its weights and training data; validation scenes stay the same.
         num_scenes: Validation scenes of each kind.
@@ -98,21 +102,37 @@ def run_demo(
             progress=progress,
         )
     shipped = []
-    for name, source, modes, target in (
-        ("shipped model", MODEL, MODES, output),
-        ("shipped model with regions", REGIONS, REGION_MODES, output / "regions"),
-    ):
+    for name, source, modes, target in _shipped(output):
         model = load(copy_model(source, target))
         metrics = measure_modes(model, modes, num_scenes, progress=progress)
         card = ResultCard(name, command, 0, trained_minutes(source), metrics, _NOTES)
         card.write(target)
-        shipped.append(Measured(model, card, show_modes(model, modes)))
-    perceiving, marked = shipped
+        shipped.append(Measured(source.name, modes, model, card, show_modes(model, modes)))
+    perceiving, *others = shipped
     _write_inputs(output)
-    report = write_report(output, perceiving, marked, show_photos(perceiving.model), trained)
-    with_regions = {f"regions/{name}": value for name, value in marked.card.metrics.items()}
-    metrics = {**perceiving.card.metrics, **with_regions}
+    report = write_report(output, shipped, show_photos(perceiving.model), trained)
+    metrics = {
+        **perceiving.card.metrics,
+        **{f"{one.folder}/{key}": v for one in others for key, v in one.card.metrics.items()},
+    }
     return DemoResult(output / "model", report, output / "card.json", metrics)
+
+
+def _shipped(output: Path) -> Iterator[tuple[str, Path, tuple[Mode, ...], Path]]:
+    """Name, source, modes and target of each model that can run here."""
+    yield "shipped model", MODEL, MODES, output
+    yield "shipped model with regions", REGIONS, REGION_MODES, output / "regions"
+    if _is_usable(_POSE_DECODER):
+        yield "shipped model for poses", POSES, POSE_MODES, output / "poses"
+
+
+def _is_usable(decoder: str) -> bool:
+    """Whether a decoder is there with all that it needs."""
+    registry = default_registry()
+    try:
+        return not missing_requirements(registry.decoder(decoder).requires)
+    except PluginError:
+        return False
 
 
 def _check_installed() -> None:
@@ -132,12 +152,15 @@ def _check_installed() -> None:
 
 
 def _write_inputs(output: Path) -> None:
-    """Pictures to try `superlink predict` on: apples side by side, a landscape, a photograph."""
+    """Pictures to try `superlink predict` on: apples side by side, a landscape, a person beside a
+    horse, a photograph."""
     modes = {mode.task: mode for mode in MODES}
     pointed = modes["grounding"].samples(_NUM_SEARCHED)
     scene = next((s for s in pointed if s.key.endswith("/the left apple")), pointed[0])
     landscape = modes["semantic_segmentation"].samples(1)[0]
-    for name, sample in (("scene", scene), ("landscape", landscape)):
+    posed = POSE_MODES[0].samples(_NUM_SEARCHED)
+    pose = next(s for s in posed if all(t is not None and len(t["bboxes"]) for t in s.targets))
+    for name, sample in (("scene", scene), ("landscape", landscape), ("pose", pose)):
         picture = sample.images[0].resize((512, 512), Image.Resampling.LANCZOS)
         picture.save(output / f"{name}.png")
     next(photo for photo in PHOTOS if photo.split == "val").load().save(output / "photo.png")

@@ -1,5 +1,5 @@
-"""The models that superlink ships: a tiny LLM and a detector, for all modes of perception; and one
-that takes regions."""
+"""The models that superlink ships: a tiny LLM and a detector, for all modes of perception; one that
+takes regions, and one that finds keypoints."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from .modes import Mode
 __all__ = [
     "MODEL",
     "PHOTOGRAPHS",
+    "POSES",
     "REGIONS",
     "Measured",
     "Shown",
@@ -37,6 +38,8 @@ MODEL = Path(str(files(__package__).joinpath("model")))
 """The checkpoint; `superlink.load` takes it."""
 REGIONS = MODEL.with_name("regions")
 """The checkpoint of the model that takes regions."""
+POSES = MODEL.with_name("poses")
+"""The checkpoint of the model that finds keypoints."""
 PHOTOGRAPHS = "Photographs as they are"
 """The heading of what has nothing pasted in."""
 _NUM_SHOWN = 4
@@ -63,6 +66,10 @@ class Shown:
 class Measured:
     """A shipped model, and what it does here."""
 
+    folder: str
+    """The folder that it comes in."""
+    modes: tuple[Mode, ...]
+    """What it was trained for."""
     model: SuperLinkModel
     """The model."""
     card: ResultCard

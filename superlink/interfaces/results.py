@@ -62,6 +62,11 @@ class InstancePrediction(Prediction):
     keypoint_set: KeypointSet | None = None
     """What the K keypoints are called, and which of them a picture joins."""
 
+    @property
+    def sought(self) -> tuple[str, ...]:
+        """The phrases that instances can have: those of the call without its keypoints."""
+        return self.phrases[: len(self.phrases) - len(self.keypoint_set or ())]
+
     def select(self, keep: Tensor) -> InstancePrediction:
         """The instances that `keep`, indices or a mask (N,), picks."""
         optional = (self.masks, self.keypoints, self.keypoint_scores)

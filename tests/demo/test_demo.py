@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 
 import superlink
 from superlink.cli.main import app
-from superlink.demo import MODEL, REGIONS, run
-from superlink.demo.modes import MODES, REGION_MODES
+from superlink.demo import MODEL, POSES, REGIONS, run
+from superlink.demo.modes import MODES, POSE_MODES, REGION_MODES
 from superlink.errors import MissingDependencyError
 
 METRICS = {
@@ -39,7 +39,8 @@ TRAINED_METRICS = {
     "detection/box_AP50/generated/held_out_drawings",
     "routing/list_exact",
 }
-NUM_PICTURES = 4 * len((*MODES, *REGION_MODES)) + 4 + 8
+POSE_METRICS = {"pose/OKS_AP50/generated", "pose/PCK@0.1/forced", "pose/box_AP50/generated"}
+NUM_PICTURES = 4 * len((*MODES, *REGION_MODES, *POSE_MODES)) + 4 + 8
 
 
 @pytest.fixture
@@ -53,6 +54,11 @@ def region_card(tiny_demo_model):
 
 
 @pytest.fixture
+def pose_card(tiny_demo_model):
+    return json.loads((tiny_demo_model / "poses" / "card.json").read_text())
+
+
+@pytest.fixture
 def trained_card(tiny_demo_model):
     return json.loads((tiny_demo_model / "trained" / "card.json").read_text())
 
@@ -62,17 +68,18 @@ def page(tiny_demo_model):
     return (tiny_demo_model / "report.html").read_text()
 
 
-def test_cards_have_their_keys_and_metrics(card, region_card, trained_card):
+def test_cards_have_their_keys_and_metrics(card, region_card, pose_card, trained_card):
     for one, metrics in (
         (card, METRICS),
         (region_card, REGION_METRICS),
+        (pose_card, POSE_METRICS),
         (trained_card, TRAINED_METRICS),
     ):
         assert {"name", "command", "seed", "versions", "cpu_minutes", "metrics"} <= one.keys()
         assert one["metrics"].keys() >= metrics
         assert all(value >= 0 for value in one["metrics"].values())
     assert 0 < trained_card["cpu_minutes"] < 5
-    for one, model in ((card, MODEL), (region_card, REGIONS)):
+    for one, model in ((card, MODEL), (region_card, REGIONS), (pose_card, POSES)):
         training = json.loads(model.with_name(f"{model.name}_training.json").read_text())
         assert one["cpu_minutes"] == training["cpu_minutes"]
 
@@ -87,15 +94,15 @@ def test_report_is_self_contained(page):
 
 
 def test_report_has_pictures_of_every_mode(page):
-    for mode in (*MODES, *REGION_MODES):
+    for mode in (*MODES, *REGION_MODES, *POSE_MODES):
         section = page.partition(f"<h2>{mode.title}</h2>")[2].partition("<h2>")[0]
         assert section.count("<figure>") == 4
     assert page.partition("Photographs as they are")[2].partition("<h2>")[0].count("<figure>") == 4
     assert page.count("data:image/jpeg;base64,") == NUM_PICTURES
 
 
-def test_report_has_the_numbers_of_the_cards(page, card, region_card, trained_card):
-    for one in (card, region_card, trained_card):
+def test_report_has_the_numbers_of_the_cards(page, card, region_card, pose_card, trained_card):
+    for one in (card, region_card, pose_card, trained_card):
         for name, value in one["metrics"].items():
             assert f"<td><code>{name}</code></td><td>{value:.3f}</td>" in page
     assert f"in {card['cpu_minutes']:.0f} CPU-minutes" in page
@@ -114,28 +121,44 @@ def test_report_has_no_gap_left_from_its_templates(page):
 
 
 def test_pictures_to_try_are_there(tiny_demo_model):
-    for name in ("scene", "landscape"):
+    for name in ("scene", "landscape", "pose"):
         with Image.open(tiny_demo_model / f"{name}.png") as scene:
             assert scene.size == (512, 512)
     with Image.open(tiny_demo_model / "photo.png") as photo:
         assert photo.mode == "RGB"
 
 
-@pytest.mark.parametrize("folder", ["model", "regions/model"])
-def test_the_shipped_models_are_small_and_know_their_tokens(tiny_demo_model, folder):
-    size = sum(f.stat().st_size for one in (MODEL, REGIONS) for f in one.rglob("*") if f.is_file())
-    assert size < 25e6
+def test_the_shipped_models_are_small():
+    files = [f for one in (MODEL, REGIONS, POSES) for f in one.rglob("*") if f.is_file()]
+    assert sum(f.stat().st_size for f in files) < 37e6
+
+
+@pytest.mark.parametrize(
+    ("folder", "tokens"),
+    [
+        ("model", {"[DET]", "[SEG]", "[GRD]"}),
+        ("regions/model", {"[DET]", "[SEG]", "[GRD]"}),
+        ("poses/model", {"[POSE]", "[KPT]"}),
+    ],
+)
+def test_the_shipped_models_know_their_tokens(tiny_demo_model, folder, tokens):
     model = superlink.load(tiny_demo_model / folder)
-    assert (model.regions is not None) == (folder != "model")
+    assert (model.regions is not None) == (folder == "regions/model")
     (bound,) = model.bound.values()
-    assert set(bound.tokens) == {"[DET]", "[SEG]", "[GRD]"}
-    assert bound.decoder.config.masks
+    assert set(bound.tokens) == tokens
+    assert bound.decoder.config.masks == ("[SEG]" in tokens)
     assert {p.dtype for p in model.parameters()} == {torch.float32}
+
+
+def test_without_the_plugin_for_poses_the_others_are_asked(tmp_path, monkeypatch):
+    monkeypatch.setattr(run, "_POSE_DECODER", "mmpose.not_there")
+    assert [source for _, source, *_ in run._shipped(tmp_path)] == [MODEL, REGIONS]
 
 
 def test_without_training_nothing_is_trained(tmp_path, monkeypatch):
     monkeypatch.setattr(run, "MODES", MODES[:1])
     monkeypatch.setattr(run, "REGION_MODES", REGION_MODES[1:2])
+    monkeypatch.setattr(run, "POSE_MODES", POSE_MODES[1:])
     monkeypatch.setattr(run, "_write_inputs", lambda output: None)
     result = run.run_demo(tmp_path / "demo", num_scenes=1, progress=False)
     assert not (tmp_path / "demo" / "trained").exists()
