@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
+from scipy import ndimage
 
 from superlink.data import AnnotatedObject
 from superlink.data.masks import mask_box
@@ -51,7 +52,9 @@ def test_points_and_the_lines_of_scribbles_lie_in_the_mask(mask, seed, varied):
     assert mask[int(point[1]), int(point[0])]
     stroke = draw_prompt(mask, rng, "scribble", varied=varied)
     columns, rows = np.floor(_on_line(stroke.points)).astype(int).T
-    assert mask[rows, columns].mean() > 0.9
+    # Between two points of the mask a piece of the line may cut a corner of a pixel beside it.
+    assert ndimage.binary_dilation(mask, np.ones((3, 3)))[rows, columns].all()
+    assert mask[rows, columns].mean() > 0.5
     (first, last) = np.array(stroke.points)[[0, -1]].astype(int)
     assert mask[first[1], first[0]] and mask[last[1], last[0]]
 
