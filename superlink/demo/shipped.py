@@ -43,6 +43,8 @@ POSES = MODEL.with_name("poses")
 PHOTOGRAPHS = "Photographs as they are"
 """The heading of what has nothing pasted in."""
 _NUM_SHOWN = 4
+_MAX_NEW_TOKENS = 512
+"""Room for all keypoints of two classes."""
 _ASKED_OF_PHOTOS = "Find: person, cat, ball, boat"
 
 
@@ -117,7 +119,8 @@ def show_modes(model: SuperLinkModel, modes: Sequence[Mode]) -> list[Shown]:
 def show_mode(model: SuperLinkModel, mode: Mode, num: int) -> list[Shown]:
     """The first questions of one mode, and what the model says."""
     samples = list(mode.samples(num))
-    replies = model.answer([question(sample) for sample in samples])
+    questions = [question(sample) for sample in samples]
+    replies = model.answer(questions, max_new_tokens=_MAX_NEW_TOKENS)
     return [
         Shown(
             mode.title,
