@@ -118,7 +118,7 @@ def _texts(record: AnnotatedImage | ReferringImage | CountedImage) -> Iterator[s
 def _mirror_orders(record: AnnotatedImage | ReferringImage | CountedImage) -> Orders:
     sets = record.keypoint_sets if isinstance(record, AnnotatedImage) else {}
     orders = {name: known.mirror_order() for name, known in sets.items()}
-    return {name: order.long().numpy() for name, order in orders.items() if order is not None}
+    return {name: order.numpy() for name, order in orders.items() if order is not None}
 
 
 def _mirrored_objects(

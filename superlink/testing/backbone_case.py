@@ -19,7 +19,7 @@ from ..link import GenerationOptions, RegionConfig, generate
 from ..link.generation import Feeding
 from ..model import SuperLinkModel
 from .backbones import Script
-from .checks import NotApplicable
+from .checks import NotApplicable, expect
 from .models import toy_model
 
 __all__ = [
@@ -30,7 +30,6 @@ __all__ = [
     "BackboneCase",
     "States",
     "check_close",
-    "expect",
     "largest_gap",
     "photo",
 ]
@@ -212,9 +211,3 @@ def check_close(left: States, right: States) -> str:
 def largest_gap(left: Tensor, right: Tensor) -> float:
     """The largest difference of two tensors."""
     return float((left.float() - right.float()).abs().max())
-
-
-def expect(holds: bool, expected: str, received: object) -> None:
-    """Raise `AssertionError` where something does not hold."""
-    if not holds:
-        raise AssertionError(f"Expected {expected}. Received: {received}")

@@ -8,7 +8,7 @@ import torch
 
 from ..backbones.transformers import TransformersBackbone
 from ..interfaces import Message, Sample
-from .backbone_case import ANSWERS, TOLERANCE, BackboneCase, check_close, expect, largest_gap
+from .backbone_case import ANSWERS, TOLERANCE, BackboneCase, check_close, largest_gap
 from .backbone_regions import (
     check_region_batch,
     check_region_block,
@@ -16,7 +16,7 @@ from .backbone_regions import (
     check_region_place,
 )
 from .backbone_weights import check_detach, check_half, check_lora, check_save
-from .checks import Check, CheckResult, NotApplicable, run_checks
+from .checks import Check, CheckResult, NotApplicable, expect, run_checks
 
 __all__ = ["BACKBONE_CHECKS", "backbone_checks", "check_backbone"]
 

@@ -9,8 +9,8 @@ from PIL import Image
 from torch import Tensor
 
 from ..interfaces import IMAGE, REGION_MARK, Message
-from .backbone_case import REGIONS, BackboneCase, check_close, expect, largest_gap
-from .checks import NotApplicable
+from .backbone_case import REGIONS, BackboneCase, check_close, largest_gap
+from .checks import NotApplicable, expect
 
 __all__ = ["check_region_batch", "check_region_block", "check_region_cells", "check_region_place"]
 

@@ -10,8 +10,8 @@ import torch
 
 from ..checkpoint import fingerprint
 from ..interfaces import Backbone, LoraChoice
-from .backbone_case import BackboneCase, expect, largest_gap
-from .checks import NotApplicable
+from .backbone_case import BackboneCase, largest_gap
+from .checks import NotApplicable, expect
 
 __all__ = ["check_detach", "check_half", "check_lora", "check_save"]
 

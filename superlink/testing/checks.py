@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Generic, Literal, TypeVar
 
-__all__ = ["Check", "CheckResult", "NotApplicable", "docs_of", "run_checks"]
+__all__ = ["Check", "CheckResult", "NotApplicable", "docs_of", "expect", "run_checks"]
 
 Subject = TypeVar("Subject")
 Status = Literal["passed", "failed", "skipped", "expected"]
@@ -16,6 +16,12 @@ Status = Literal["passed", "failed", "skipped", "expected"]
 
 class NotApplicable(Exception):
     """A check has nothing to look at in this subject; its text says why."""
+
+
+def expect(holds: bool, expected: str, received: object) -> None:
+    """Raise `AssertionError` in the usual words where something does not hold."""
+    if not holds:
+        raise AssertionError(f"Expected {expected}. Received: {received}")
 
 
 @dataclass(frozen=True)

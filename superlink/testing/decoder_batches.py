@@ -8,10 +8,10 @@ from dataclasses import replace
 
 from ..errors import InputError
 from ..interfaces import InstancePrediction, LossTerm
-from .checks import Check, NotApplicable
+from .checks import Check, NotApplicable, expect
 from .decoder_calls import has_instances, reordered
 from .decoder_case import DecoderCase
-from .decoder_comparison import expect, identical, loss_gap, prediction_gap
+from .decoder_comparison import identical, loss_gap, prediction_gap
 from .decoder_linking import sample_of
 from .decoder_places import relabelled
 

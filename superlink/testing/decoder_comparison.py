@@ -13,15 +13,9 @@ from torch import Tensor
 
 from ..interfaces import InstancePrediction, LossTerm, Prediction
 
-__all__ = ["expect", "identical", "loss_gap", "prediction_gap", "total"]
+__all__ = ["identical", "loss_gap", "prediction_gap", "total"]
 
 _FAR = float("inf")
-
-
-def expect(holds: bool, expected: str, received: object) -> None:
-    """Raise `AssertionError` in the usual words where something does not hold."""
-    if not holds:
-        raise AssertionError(f"Expected {expected}. Received: {received}")
 
 
 def total(losses: Mapping[str, LossTerm]) -> Tensor:

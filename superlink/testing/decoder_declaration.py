@@ -12,9 +12,9 @@ from torch import nn
 from ..errors import ConfigError
 from ..registry import load_object, validate_config
 from ..registry.requirements import missing_requirements
-from .checks import Check
+from .checks import Check, expect
 from .decoder_case import HIDDEN_SIZE, DecoderCase
-from .decoder_comparison import expect, identical
+from .decoder_comparison import identical
 
 __all__ = ["DECLARATION_CHECKS"]
 

@@ -3,9 +3,8 @@ beside a process without its task."""
 
 from __future__ import annotations
 
-from .checks import Check, NotApplicable
+from .checks import Check, NotApplicable, expect
 from .decoder_case import DecoderCase
-from .decoder_comparison import expect
 from .decoder_processes import TIME_LIMIT
 
 __all__ = ["ISOLATION_CHECKS"]

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from ..interfaces import CallInput, LossTerm
 from ..link import module_key
-from .checks import Check, NotApplicable
+from .checks import Check, NotApplicable, expect
 from .decoder_calls import emptied, has_instances
 from .decoder_case import DecoderCase
-from .decoder_comparison import expect, total
+from .decoder_comparison import total
 from .decoder_linking import sample_of
 
 __all__ = ["LOSS_CHECK", "TRAINING_CHECKS"]

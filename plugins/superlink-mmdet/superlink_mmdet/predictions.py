@@ -13,7 +13,7 @@ from superlink.interfaces import Geometry, InstancePrediction
 from .config import QueryDetectorConfig
 from .library import batched_nms
 
-__all__ = ["instances"]
+__all__ = ["instances", "kept_instances", "pixel_boxes"]
 
 
 def instances(
@@ -36,13 +36,13 @@ def instances(
     """
     scores, index = logits.sigmoid().flatten().sort(descending=True, stable=True)
     queries, labels = index // logits.shape[1], index % logits.shape[1]
-    every = InstancePrediction(_pixels(boxes, geometry)[queries], scores, labels, phrases)
-    kept = _kept(every, config)
+    every = InstancePrediction(pixel_boxes(boxes, geometry)[queries], scores, labels, phrases)
+    kept = kept_instances(every, config)
     found = every.select(kept)
     return found if masks_of is None else replace(found, masks=masks_of(queries[kept]))
 
 
-def _kept(found: InstancePrediction, config: QueryDetectorConfig) -> Tensor:
+def kept_instances(found: InstancePrediction, config: QueryDetectorConfig) -> Tensor:
     """The indices of the instances to show."""
     # A box outside of a cropped stream's original has no area.
     seen = (found.bboxes[:, 2:] > found.bboxes[:, :2]).all(-1)
@@ -54,7 +54,7 @@ def _kept(found: InstancePrediction, config: QueryDetectorConfig) -> Tensor:
     return kept[: config.max_per_image]
 
 
-def _pixels(boxes: Tensor, geometry: Geometry) -> Tensor:
+def pixel_boxes(boxes: Tensor, geometry: Geometry) -> Tensor:
     """Boxes (N, 4) as shares of the stream, as x1, y1, x2, y2 in pixels of the original image."""
     centre, size = boxes.split(2, dim=-1)
     height, width = geometry.size

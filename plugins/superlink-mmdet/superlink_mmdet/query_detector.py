@@ -27,14 +27,7 @@ from .detector import LinkDetector
 from .library import DetDataSample
 from .masks import query_masks
 from .predictions import instances
-from .samples import (
-    canvas_of,
-    data_sample,
-    image_tensor,
-    instance_targets,
-    set_targets,
-    stream_size,
-)
+from .samples import canvas_of, data_sample, instance_targets, set_targets, stream_item
 
 __all__ = ["QueryDetectorDecoder"]
 
@@ -70,24 +63,15 @@ class QueryDetectorDecoder(TaskDecoder):
         Raises:
             InputError: There is no image, no target to train on, or one that cannot be used.
         """
-        if call.image is None or call.geometry is None:
-            raise InputError(f"Detection needs an image. Received: none, key={call.key!r}")
-        if training and call.target is None:
-            raise InputError(
-                f"Training needs a target, which may be empty. Received: None, key={call.key!r}"
-            )
+        item = stream_item(call, self.config, "Detection", training=training)
         if len(call.tokens) > self.config.max_routes:
             raise InputError(
                 f"A call may have {self.config.max_routes} routes: raise max_routes in the "
                 f"decoder's config. Received: {len(call.tokens)} routes, key={call.key!r}"
             )
-        size = stream_size((call.image.height, call.image.width), self.config)
-        geometry = call.geometry.resized(size)
-        item: dict[str, Any] = {"geometry": geometry, "key": call.key}
-        if not self.config.shared_features:
-            item["image"] = image_tensor(call.image, size, self.config)
+        item["key"] = call.key
         if call.target is not None:
-            item |= instance_targets(call, geometry, with_masks=self.config.masks)
+            item |= instance_targets(call, item["geometry"], with_masks=self.config.masks)
         return item
 
     def loss(self, links: LinkedQueries, inputs: DecoderInputs) -> dict[str, LossTerm]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,6 +24,7 @@ __all__ = [
     "image_tensor",
     "instance_targets",
     "set_targets",
+    "stream_item",
     "stream_size",
 ]
 
@@ -40,6 +42,30 @@ def stream_size(size: Size, config: QueryDetectorConfig) -> Size:
         max(1, round(side * factor / config.size_divisor)) * config.size_divisor for side in size
     )
     return height, width
+
+
+def stream_item(
+    call: CallInput, config: QueryDetectorConfig, what: str, *, training: bool
+) -> dict[str, Any]:
+    """The image of a call as the stream has it; `what` needs it, as errors say.
+
+    Returns:
+        `geometry`, the map to the stream, and `image` (3, H, W) unless the features are shared.
+
+    Raises:
+        InputError: There is no image, or no target to train on.
+    """
+    if call.image is None or call.geometry is None:
+        raise InputError(f"{what} needs an image. Received: none, key={call.key!r}")
+    if training and call.target is None:
+        raise InputError(
+            f"Training needs a target, which may be empty. Received: None, key={call.key!r}"
+        )
+    size = stream_size((call.image.height, call.image.width), config)
+    item: dict[str, Any] = {"geometry": call.geometry.resized(size)}
+    if not config.shared_features:
+        item["image"] = image_tensor(call.image, size, config)
+    return item
 
 
 def image_tensor(image: Image.Image, size: Size, config: QueryDetectorConfig) -> Tensor:

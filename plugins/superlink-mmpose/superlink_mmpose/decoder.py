@@ -11,10 +11,10 @@ from superlink.errors import InputError
 from superlink.interfaces import CallInput, DecoderInputs, LinkedQueries, LossTerm, Prediction
 from superlink_mmdet.query_detector import QueryDetectorDecoder
 
-from .conditioning import padded_routes, split_links
 from .config import GroupPoseConfig
 from .detector import PoseDetector
 from .groups import Asked
+from .links import padded_routes, split_links
 from .predictions import poses
 from .samples import KEYPOINT_TOKEN, asked_keypoints, instance_call, keypoint_targets
 

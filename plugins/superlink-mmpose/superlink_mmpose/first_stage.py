@@ -7,7 +7,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from superlink.errors import InputError
 from superlink.interfaces import (
     CallInput,
     DecoderInputs,
@@ -17,7 +16,7 @@ from superlink.interfaces import (
     Prediction,
 )
 from superlink_mmdet.config import QueryDetectorConfig
-from superlink_mmdet.samples import image_tensor, instance_targets, stream_size
+from superlink_mmdet.samples import instance_targets, stream_item
 
 from .crops import shown
 
@@ -37,16 +36,10 @@ class WholeImage(nn.Module):
 
     def prepare(self, call: CallInput, *, training: bool) -> dict[str, Any]:
         """The image and the instances of a call, as a detector would have them."""
-        if call.image is None or call.geometry is None:
-            raise InputError(f"A pose needs an image. Received: none, key={call.key!r}")
-        if training and call.target is None:
-            raise InputError(
-                f"Training needs a target, which may be empty. Received: None, key={call.key!r}"
-            )
-        size = stream_size((call.image.height, call.image.width), self.config)
-        geometry = call.geometry.resized(size)
-        item = {"geometry": geometry, "image": image_tensor(call.image, size, self.config)}
-        return item if call.target is None else item | instance_targets(call, geometry)
+        item = stream_item(call, self.config, "A pose", training=training)
+        if call.target is None:
+            return item
+        return item | instance_targets(call, item["geometry"])
 
     def loss(self, links: LinkedQueries, inputs: DecoderInputs) -> dict[str, LossTerm]:
         """There is nothing to learn."""

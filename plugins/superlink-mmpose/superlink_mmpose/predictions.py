@@ -1,16 +1,43 @@
-"""The outputs of the head as poses in pixels of the original image."""
+"""What was found as poses in pixels of the original image."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 from torch import Tensor
 
 from superlink.interfaces import Geometry, InstancePrediction, KeypointSet
-from superlink_mmdet.library import batched_nms
-from superlink_mmdet.matching import box_corners
+from superlink_mmdet.predictions import kept_instances, pixel_boxes
 
 from .config import GroupPoseConfig
 
-__all__ = ["poses"]
+__all__ = ["poses", "with_keypoints"]
+
+
+def with_keypoints(
+    found: InstancePrediction,
+    keypoints: Tensor,
+    scores: Tensor,
+    geometry: Geometry,
+    known: KeypointSet,
+) -> InstancePrediction:
+    """Instances with their keypoints, each with its score times the mean score of its keypoints.
+
+    Args:
+        found: N boxes with their scores.
+        keypoints: (N, K, 2) in pixels of the stream.
+        scores: (N, K) of the keypoints.
+        geometry: The stream's map.
+        known: The K keypoints.
+    """
+    certainty = scores.mean(1) if scores.shape[1] else scores.new_ones(len(scores))
+    return replace(
+        found,
+        scores=found.scores * certainty,
+        keypoints=geometry.points_to_original(keypoints),
+        keypoint_scores=scores,
+        keypoint_set=known,
+    )
 
 
 def poses(
@@ -25,8 +52,6 @@ def poses(
 ) -> InstancePrediction:
     """The instances of one call, best first.
 
-    An instance scores what its class does, times the mean score of its keypoints.
-
     Args:
         logits: (G, P) one column for each route of instances.
         boxes: (G, 4) cx, cy, w, h as shares of the stream.
@@ -37,26 +62,9 @@ def poses(
         known: The K keypoints.
         config: Threshold, overlap and number of instances.
     """
-    height, width = geometry.size
-    size = boxes.new_tensor([width, height])
-    scores = keypoint_logits.sigmoid()
-    certainty = scores.mean(1) if scores.shape[1] else scores.new_ones(len(scores))
+    size = boxes.new_tensor(geometry.size[::-1])
     best, labels = logits.sigmoid().max(dim=1)
-    total, order = (best * certainty).sort(descending=True, stable=True)
-    every = InstancePrediction(
-        bboxes=geometry.boxes_to_original(box_corners(boxes) * size.repeat(2))[order],
-        scores=total,
-        labels=labels[order],
-        phrases=phrases,
-        keypoints=geometry.points_to_original(keypoints * size)[order],
-        keypoint_scores=scores[order],
-        keypoint_set=known,
-    )
-    # A box outside of a cropped stream's original has no area.
-    seen = (every.bboxes[:, 2:] > every.bboxes[:, :2]).all(-1)
-    kept = (seen & (total >= config.score_threshold)).nonzero()[:, 0]
-    if config.nms_iou is not None and len(kept):
-        rest = every.select(kept)
-        overlap = {"type": "nms", "iou_threshold": config.nms_iou}
-        kept = kept[batched_nms(rest.bboxes, rest.scores, rest.labels, overlap)[1]]
-    return every.select(kept[: config.max_per_image])
+    found = InstancePrediction(pixel_boxes(boxes, geometry), best, labels, phrases)
+    every = with_keypoints(found, keypoints * size, keypoint_logits.sigmoid(), geometry, known)
+    every = every.select(every.scores.argsort(descending=True, stable=True))
+    return every.select(kept_instances(every, config))

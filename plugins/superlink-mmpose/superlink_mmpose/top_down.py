@@ -25,10 +25,12 @@ from superlink.interfaces import (
 from superlink_mmdet.decoder import DeformableDetrDecoder, GroundingDinoDecoder
 from superlink_mmdet.samples import image_tensor
 
-from .conditioning import BoxScore, PointStates, padded_routes, split_links
+from .conditioning import BoxScore, PointStates
 from .crop_targets import crop_targets
 from .crops import cut, framed, image_points
 from .first_stage import WholeImage
+from .links import padded_routes, split_links
+from .ragged import padded_points
 from .samples import KEYPOINT_TOKEN, asked_keypoints, instance_call, keypoint_targets
 from .simcc import CropNetwork
 from .top_down_config import TopDownConfig
@@ -104,7 +106,7 @@ class TopDownDecoder(TaskDecoder):
             losses: dict[str, LossTerm] = self.finder.loss(split_links(links)[0], inputs)
             maps, states, points = self._crops(links, inputs, inputs["frames"], inputs["routes"])
             labels = [
-                torch.cat([_widened(one, points.shape[1]) for one in inputs[name]])
+                torch.cat([padded_points(one, points.shape[1], 0.0) for one in inputs[name]])
                 for name in ("x_labels", "y_labels", "weights")
             ]
             keypoints = self.network.loss(maps, points, labels) * self.config.loss_kpt
@@ -213,9 +215,3 @@ class TopDownDecoder(TaskDecoder):
         states = wanted[0].to(weight)[call, torch.cat(list(routes))]
         points = self.point_states(states, asked[0].to(weight)[call], asked[1][call])
         return self.network.maps(torch.cat(crops)), states, points
-
-
-def _widened(labels: Tensor, number: int) -> Tensor:
-    """Labels (M, K) or (M, K, bins) of at most `number` keypoints, filled up with zeros."""
-    shape = (len(labels), number - labels.shape[1], *labels.shape[2:])
-    return torch.cat([labels, labels.new_zeros(shape)], dim=1)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from torch import Tensor
 
 from superlink.interfaces import Geometry, InstancePrediction, KeypointSet
+
+from .predictions import with_keypoints
 
 __all__ = ["posed"]
 
@@ -19,9 +19,7 @@ def posed(
     known: KeypointSet,
     threshold: float,
 ) -> InstancePrediction:
-    """Boxes with their keypoints, best first.
-
-    An instance scores what its box does, times the mean score of its keypoints.
+    """Boxes with their keypoints as `with_keypoints` scores them, best first.
 
     Args:
         found: N boxes with their scores.
@@ -31,13 +29,6 @@ def posed(
         known: The K keypoints.
         threshold: Boxes that score less are left out.
     """
-    certainty = scores.mean(1) if scores.shape[1] else scores.new_ones(len(scores))
-    every = replace(
-        found,
-        scores=found.scores * certainty,
-        keypoints=geometry.points_to_original(keypoints),
-        keypoint_scores=scores,
-        keypoint_set=known,
-    )
+    every = with_keypoints(found, keypoints, scores, geometry, known)
     order = every.scores.argsort(descending=True, stable=True)
     return every.select(order[found.scores[order] >= threshold])
