@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, Literal
 
 import torch
@@ -26,6 +27,7 @@ from .interfaces.images import ImageSource, open_images
 from .link import GeneratedRow, GenerationOptions, decode, written_tokens
 from .linked import LinkedModel, to_device
 from .linked.likelihood import answer_likelihoods
+from .linked.options import NO_OPTIONS, DecoderOptions, read_options
 from .replies import Answers, Told, build_reply, sample_from_prompt
 
 __all__ = ["Routing", "SuperLinkModel"]
@@ -76,6 +78,7 @@ class SuperLinkModel(LinkedModel):
         forbidden: Collection[str] = (),
         num_return_sequences: int = 1,
         strict: bool = False,
+        decoder_options: DecoderOptions = NO_OPTIONS,
         **settings: Any,
     ) -> list[Reply]:
         """Answer a batch of conversations.
@@ -89,11 +92,17 @@ class SuperLinkModel(LinkedModel):
             forbidden: Routing tokens that it must not write.
             num_return_sequences: Replies to each sample; more than one is of use with `do_sample`.
             strict: Whether a call that cannot be served raises instead of being a failure.
+            decoder_options: By name of a decoder, what is asked of it: for instance
+                `{"diffusers.text_to_image": {"seed": 1}}`.
             settings: How the LLM picks tokens, as arguments of transformers' `generate`:
                 `do_sample`, `temperature`, `stop_strings`, `logits_processor`, ...
 
         Returns:
             The replies to the first sample, then those to the second, and so on.
+
+        Raises:
+            ConfigError: An option names a decoder that the model lacks, or one that it does not
+                take.
         """
         options = GenerationOptions(max_new_tokens, max_routes, settings=settings)
         if num_return_sequences < 1 or (routing == "forced" and settings):
@@ -102,7 +111,8 @@ class SuperLinkModel(LinkedModel):
                 f"num_return_sequences={num_return_sequences}, routing={routing!r}, "
                 f"settings={settings}"
             )
-        samples = [sample for sample in samples for _ in range(num_return_sequences)]
+        asked = read_options(self.bound, decoder_options)
+        samples = [_again(sample, i) for sample in samples for i in range(num_return_sequences)]
         if not samples:
             return []
         with self._evaluating():
@@ -114,7 +124,7 @@ class SuperLinkModel(LinkedModel):
                 answers = self._answers(samples, [rows[i] for i in range(len(samples))])
             else:
                 answers, features = self._force(samples)
-            return self._serve(samples, answers, features, strict)
+            return self._serve(samples, answers, features, strict, asked)
 
     def stream(
         self,
@@ -136,6 +146,7 @@ class SuperLinkModel(LinkedModel):
         max_new_tokens: int = 128,
         max_routes: int | None = None,
         forbidden: Collection[str] = (),
+        decoder_options: DecoderOptions = NO_OPTIONS,
         **settings: Any,
     ) -> Iterator[Event]:
         """Answer a conversation, and tell what happens meanwhile; the arguments are those of
@@ -147,6 +158,7 @@ class SuperLinkModel(LinkedModel):
             `ReplyEvent` with all of it.
         """
         options = GenerationOptions(max_new_tokens, max_routes, settings=settings)
+        asked = read_options(self.bound, decoder_options)
         told, row = Told(self.vocabulary, len(sample.messages)), GeneratedRow()
         with self._evaluating():
             steps, features = self._decode([sample], options, forbidden)
@@ -158,7 +170,8 @@ class SuperLinkModel(LinkedModel):
                 text = self.vocabulary.spell(row.ids, self.backbone.decode)
             yield from told.news(self.vocabulary.parse(text), len(row.states))
         with self._evaluating():
-            (reply,) = self._serve([sample], self._answers([sample], [row]), features, strict=False)
+            answers = self._answers([sample], [row])
+            (reply,) = self._serve([sample], answers, features, False, asked)
         yield from told.results(reply)
 
     def likelihoods(
@@ -278,6 +291,7 @@ class SuperLinkModel(LinkedModel):
         answers: Answers,
         features: ImageFeatures | None,
         strict: bool,
+        options: Mapping[str, Any],
     ) -> list[Reply]:
         calls = self.vocabulary.group(answers.routes, answers.conversations)
         failures: list[RouteFailure] = []
@@ -300,10 +314,16 @@ class SuperLinkModel(LinkedModel):
             routes = [[answers.routes[index] for index in call.routes] for call in mine]
             links = self.link(name, routes, states)
             batch = self.with_features(name, to_device(batch, self.device), features)
+            batch["options"] = options[name]
             predictions = self.bound[name].decoder(links, batch, mode="predict")
             served += zip(mine, predictions, strict=True)
         served.sort(key=lambda pair: pair[0].routes)
         return [build_reply(row, answers, served, failures) for row in range(len(samples))]
+
+
+def _again(sample: Sample, index: int) -> Sample:
+    """One of several replies to a sample: decoders draw from the key, each time anew."""
+    return sample if index == 0 else replace(sample, key=f"{sample.key}#{index}")
 
 
 def _question(

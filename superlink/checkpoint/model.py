@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from safetensors.torch import load_model, save_model
 from torch import nn
 
 from ..errors import CheckpointError
+from ..interfaces import TaskDecoder
 from ..linked import LinkedModel
 from .config import CONFIG, LINKS, describe
 from .files import checked, read_tensors, write_folder, write_tensors
@@ -56,7 +58,7 @@ def save(model: LinkedModel, folder: str | Path, *, half: bool = False) -> Path:
         write_tensors(links, target / LINKS)
         for name, bound in model.bound.items():
             (target / "decoders" / name).mkdir(parents=True)
-            save_model(bound.decoder, str(target / "decoders" / name / _WEIGHTS))
+            _save_decoder(bound.decoder, target / "decoders" / name / _WEIGHTS)
         if half:
             halve_files(target)
         (target / "README.md").write_text(_card(config), encoding="utf-8")
@@ -77,8 +79,10 @@ def load_weights(model: LinkedModel, folder: str | Path) -> None:
     for name, bound in model.bound.items():
         path = folder / "decoders" / name / _WEIGHTS
 
-        def load(path: Path, decoder: nn.Module = bound.decoder) -> Any:
-            return load_model(decoder, str(path))
+        def load(path: Path, decoder: TaskDecoder = bound.decoder) -> Any:
+            missing, unexpected = load_model(decoder, str(path), strict=False)
+            if lost := sorted({*_own(decoder, missing), *unexpected}):
+                raise RuntimeError(f"Missing or without a place: {', '.join(lost[:5])}")
 
         try:
             checked(path, load)
@@ -88,6 +92,21 @@ def load_weights(model: LinkedModel, folder: str | Path) -> None:
                 f"{bound.distribution[0] or 'an unknown distribution'}; install the version that "
                 f"{folder / CONFIG} names. {error}"
             ) from error
+
+
+def _own(decoder: TaskDecoder, names: Iterable[str]) -> list[str]:
+    """The names of weights that belong into a checkpoint."""
+    elsewhere = tuple(f"{path}." for path in decoder.kept_elsewhere())
+    return [name for name in names if not name.startswith(elsewhere)]
+
+
+def _save_decoder(decoder: TaskDecoder, path: Path) -> None:
+    """Write what of a decoder belongs into a checkpoint."""
+    if decoder.kept_elsewhere():
+        state = decoder.state_dict()
+        write_tensors({name: state[name] for name in _own(decoder, state)}, path)
+    else:
+        save_model(decoder, str(path))  # which knows weights that have two names
 
 
 def _link_parts(model: LinkedModel) -> dict[str, nn.Module]:

@@ -10,8 +10,9 @@ from PIL import Image
 
 from ..chat import Chat
 from ..errors import InputError, SuperLinkError
-from ..interfaces import REGION_MARK, Region, Reply, ReplyEvent
+from ..interfaces import REGION_MARK, ImagePrediction, Region, Reply, ReplyEvent
 from ..interfaces.images import open_image
+from .making import write_made
 from .predict import draw_picture
 from .regions import read_region
 from .transcript import Transcript
@@ -104,7 +105,14 @@ class Conversation:
                 self._draw(event.reply)
 
     def _draw(self, reply: Reply) -> None:
-        shown = [call.image for call in reply.calls if call.image is not None]
+        for path in write_made(reply, self._output):
+            self._number += 1
+            self.transcript.note("picture", f"picture {path}", file=str(path))
+        shown = [
+            call.image
+            for call, prediction in zip(reply.calls, reply.predictions, strict=True)
+            if call.image is not None and not isinstance(prediction, ImagePrediction)
+        ]
         if not shown:
             return
         path = self._output / f"{self._number + 1:03}.png"

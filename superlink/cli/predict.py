@@ -13,8 +13,9 @@ from rich.table import Table
 from rich.text import Text
 
 from ..errors import InputError
-from ..interfaces import InstancePrediction, Region, Reply
+from ..interfaces import ImagePrediction, InstancePrediction, Region, Reply
 from ..interfaces.images import open_image
+from .making import options_by_decoder, write_made
 from .output import quiet_libraries, stderr, stdout
 from .regions import REGION_HELP, read_region
 
@@ -39,6 +40,17 @@ def predict(
     ] = None,
     region: Annotated[list[str] | None, typer.Option(help=REGION_HELP)] = None,
     picture: Annotated[Path | None, typer.Option(help="Write the reply as a picture.")] = None,
+    made: Annotated[
+        Path | None,
+        typer.Option(help="Folder for the pictures that the model makes, 001.png and so on."),
+    ] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=VALUE",
+            help="What a decoder is asked for: seed=1, or diffusers.text_to_image.seed=1.",
+        ),
+    ] = None,
     answer: Annotated[
         str | None,
         typer.Option(help="Force routes as in this answer template: '<p>apple</p>[DET]'."),
@@ -92,10 +104,12 @@ def predict(
     Example: superlink predict demo/model --classes apple,dog --image demo/scene.png
 
     Example: superlink predict MODEL "segment <region>" --region point:60,40 --image scene.png
+
+    Example: superlink predict MODEL "draw two red apples" --made pictures --option seed=1
     """
     images = [open_image(path) for path in image or ()]
     if picture is not None:
-        _check_picture(picture, len(images))
+        _check_picture(picture)
     names = None if classes is None else _class_names(classes)
     _check_question(prompt, names, answer, len(images))
     regions = [read_region(text) for text in region or ()]
@@ -116,6 +130,7 @@ def predict(
             max_routes=max_routes,
             forbidden=forbidden or (),
             strict=strict,
+            decoder_options=options_by_decoder(linked, option or (), progress=not as_json),
         )
     else:
         reply = find_classes(
@@ -128,20 +143,20 @@ def predict(
             strict=strict,
         )
     reply = reply.best() if best else reply
-    if picture is not None:
-        draw_picture(images[-1], reply, threshold, picture, regions)
     if as_json:
         typer.echo(json.dumps(reply.to_json(), indent=2))
-        return
-    _show(reply, threshold)
+    else:
+        _show(reply, threshold)
+    paths = write_made(reply, made) if made is not None else []
     if picture is not None:
-        stderr.print(f"picture {picture}", soft_wrap=True)
+        draw_picture(images[-1] if images else None, reply, threshold, picture, regions)
+        paths.append(picture)
+    for path in paths if not as_json else ():
+        stderr.print(f"picture {path}", soft_wrap=True)
 
 
-def _check_picture(picture: Path, num_images: int) -> None:
+def _check_picture(picture: Path) -> None:
     """Raise before the model runs where its reply could not be drawn."""
-    if num_images == 0:
-        raise InputError("--picture draws on the last --image. Received: no --image")
     if picture.suffix.lower() not in _SUFFIXES:
         raise InputError(
             f"--picture writes {', '.join(_SUFFIXES)}. Received: {picture.name!r} with the suffix "
@@ -179,7 +194,7 @@ def _check_question(
 
 
 def draw_picture(
-    image: Image.Image,
+    image: Image.Image | None,
     reply: Reply,
     threshold: float,
     picture: Path,
@@ -201,6 +216,11 @@ def _show(reply: Reply, threshold: float) -> None:
     numbers: list[str] = []
     table = Table("phrase", "score", "x1", "y1", "x2", "y2", box=None, pad_edge=False)
     for prediction in reply.predictions:
+        if isinstance(prediction, ImagePrediction):
+            rows = zip(prediction.images, prediction.seeds, strict=True)
+            for image, seed in rows:
+                stdout.print(f"made a picture of {image.width} x {image.height}, seed {seed}")
+            continue
         if not isinstance(prediction, InstancePrediction):
             stdout.print_json(data=prediction.to_json())
             continue

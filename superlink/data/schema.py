@@ -23,6 +23,7 @@ __all__ = [
     "CountedImage",
     "DescribedRegion",
     "Dialogue",
+    "EditedImage",
     "ImageRecord",
     "ReferringImage",
 ]
@@ -212,9 +213,13 @@ class CaptionedImage(ImageRecord):
     """A stable name of the record."""
     size: tuple[int, int] | None = None
     """Width and height that the objects were annotated at, where it is known."""
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    """What else is known of it, for instance what it shows and in which colour."""
+    other_captions: tuple[str, ...] = ()
+    """Further texts that describe the whole image."""
 
     def __post_init__(self) -> None:
-        if not self.caption.strip():
+        if not all(map(str.strip, self.captions)):
             raise InputError(f"A caption must say something. Received: none in {self.source}")
         if any(not text.strip() for text, objects in self.parts if objects):
             raise InputError(
@@ -227,6 +232,11 @@ class CaptionedImage(ImageRecord):
     def caption(self) -> str:
         """The whole text."""
         return "".join(text for text, _ in self.parts)
+
+    @property
+    def captions(self) -> tuple[str, ...]:
+        """The caption, and the others."""
+        return (self.caption, *self.other_captions)
 
     @property
     def objects(self) -> tuple[AnnotatedObject, ...]:
@@ -282,6 +292,40 @@ class DescribedRegion(ImageRecord):
                 f"Received: {self.descriptions!r} in {self.source}"
             )
         self.check_inside(self.marked)
+
+
+@dataclass(frozen=True, eq=False)
+class EditedImage(ImageRecord):
+    """An image, an instruction to change it, and what it looks like afterwards."""
+
+    image: Image.Image | Path
+    """The pixels before, or the file that holds them."""
+    instruction: str
+    """What shall be changed: `remove the dog`."""
+    edited: Image.Image | Path
+    """The pixels afterwards, or the file that holds them."""
+    key: str
+    """A stable name of the record."""
+    size: tuple[int, int] | None = None
+    """Width and height of the image, where it is known."""
+    changed: Mask | None = None
+    """(H, W), true on the pixels that the edit may change, where they are known."""
+    captions: tuple[str, str] | None = None
+    """What the image shows before and afterwards, where somebody wrote it down."""
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    """What else is known of it, for instance the kind of the edit."""
+
+    def __post_init__(self) -> None:
+        if not self.instruction.strip():
+            raise InputError(f"An instruction must say something. Received: none in {self.source}")
+
+    def open_edited(self) -> Image.Image:
+        """The image afterwards, in RGB.
+
+        Raises:
+            InputError: It cannot be read.
+        """
+        return open_image(self.edited)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from .geometry import Geometry
 from .images import open_image
 from .keypoints import DEFAULT_SIGMA, KeypointSet
 from .lora import LoraChoice
+from .pictures import ImagePrediction
 from .regions import REGION, REGION_MARK, Region, RegionPart
 from .results import (
     Event,
@@ -56,6 +57,7 @@ __all__ = [
     "Geometry",
     "ImageFeatures",
     "ImagePart",
+    "ImagePrediction",
     "InstancePrediction",
     "KeypointSet",
     "LinkedQueries",

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
+from ..errors import ConfigError
 from .results import Prediction
 from .structures import CallInput, DecoderInputs, LinkedQueries, LossTerm
 
@@ -33,6 +34,32 @@ class TaskDecoder(nn.Module, ABC):
         """A connector of the decoder's own: states (R, Q, `hidden_size`) to (R, C) or (R, Q, C).
         None: the standard."""
         return None
+
+    def read_options(self, options: Mapping[str, Any]) -> Any:
+        """Check what a user asks of `predict`, such as the size of a picture, before the LLM runs.
+
+        Args:
+            options: By name; empty where the user asks for nothing.
+
+        Returns:
+            What `predict` finds as `inputs["options"]`.
+
+        Raises:
+            ConfigError: An option is unknown, or has no such value. By default there are none.
+        """
+        if options:
+            raise ConfigError(
+                f"{type(self).__name__} takes no options in its replies. "
+                f"Received: {sorted(options)}"
+            )
+        return None
+
+    def kept_elsewhere(self) -> Sequence[str]:
+        """Module paths whose weights the factory reads again from where the config says.
+
+        A checkpoint leaves them out: large pretrained parts that were not trained. By default none.
+        """
+        return ()
 
     @abstractmethod
     def prepare(self, call: CallInput, *, training: bool) -> dict[str, Any]:

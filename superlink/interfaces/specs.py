@@ -57,6 +57,9 @@ class DecoderSpec:
     the mean of theirs."""
     needs_image: bool = True
     """Whether a call without an image is a failure."""
+    names_image: bool = False
+    """Whether a phrase as `image 2` says which image of the conversation a call speaks of, counted
+    from 1; without one it speaks of the last before it, as all calls of other decoders do."""
     requires: tuple[Requirement, ...] = ()
     """Distributions that must be installed before the factory can run."""
     api_version: int = PLUGIN_API_VERSION

@@ -25,6 +25,7 @@ __all__ = [
 PHRASE_MARKS = ("<p>", "</p>")
 STANDARD_TOKENS = ("[DET]", "[SEG]", "[GRD]", "[POSE]", "[KPT]", "[GEN]", "[EDIT]")
 """Routing tokens that decoders of this field share."""
+_NAMED_IMAGE = re.compile(r"(?:image|picture) (\d{1,4})", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,8 @@ class Binding:
     """Whether a call without an image cannot be served."""
     follows: str = ""
     """The token whose run just before it is completed by a run of this one; empty: none."""
+    names_image: bool = False
+    """Whether a phrase as `image 2` picks the image of its call."""
 
 
 @dataclass(frozen=True)
@@ -234,12 +237,13 @@ class RoutingVocabulary:
         """The calls of a batch: routes of one turn of one sample with one token, in text order.
 
         A run of a token that follows another belongs to the run just before it. A call that begins
-        with such a token `lacks_leader`.
+        with such a token `lacks_leader`. Routes that name different images are different calls.
         """
-        groups: dict[tuple[int, int, str], list[list[int]]] = {}
+        groups: dict[tuple[int, int, str, int | None], list[list[int]]] = {}
         for index, route in enumerate(routes):
             follows = self.bindings[route.token].follows
-            mine = groups.setdefault((route.row, route.turn, follows or route.token), [])
+            image = self._image(route, messages[route.row][: route.turn + 1])
+            mine = groups.setdefault((route.row, route.turn, follows or route.token, image), [])
             if not mine or (not follows and routes[mine[-1][-1]].token != route.token):
                 mine.append([])
             mine[-1].append(index)
@@ -249,12 +253,21 @@ class RoutingVocabulary:
                 turn=turn,
                 decoder=self.bindings[routes[indices[0]].token].decoder,
                 routes=tuple(indices),
-                image=_last_image(messages[row][: turn + 1]),
+                image=image,
             )
-            for (row, turn, _), some in groups.items()
+            for (row, turn, _, image), some in groups.items()
             for indices in some
         ]
         return sorted(calls, key=lambda call: call.routes[0])
+
+    def _image(self, route: Route, messages: Sequence[Message]) -> int | None:
+        """Index of the image that a route speaks of: the last one, or the one that it names."""
+        count = sum(message.num_images for message in messages)
+        named = _NAMED_IMAGE.fullmatch(route.phrase)
+        if self.bindings[route.token].names_image and named:
+            index = int(named[1]) - 1
+            return index if 0 <= index < count else None
+        return count - 1 if count else None
 
     def lacks_leader(self, call: Call, routes: Sequence[Route]) -> bool:
         """Whether a call begins with a token that only completes others."""
@@ -296,8 +309,3 @@ def _stripped(
     start = span[0] + len(phrase) - len(phrase.lstrip())
     text = phrase.strip()
     return (token, text, (start, start + len(text))) if text else (token, "", (span[1], span[1]))
-
-
-def _last_image(messages: Sequence[Message]) -> int | None:
-    count = sum(message.num_images for message in messages)
-    return count - 1 if count else None

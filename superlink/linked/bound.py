@@ -45,6 +45,7 @@ class BoundDecoder:
                 self.num_queries,
                 spec.needs_image,
                 spec.follows.get(token, ""),
+                spec.names_image,
             )
             for token in self.tokens
         ]

@@ -10,15 +10,17 @@ import torch
 from PIL import Image
 
 from ..errors import InputError
-from ..interfaces import InstancePrediction, Region, Reply
+from ..interfaces import ImagePrediction, InstancePrediction, Region, Reply
 from .canvas import PictureCanvas, color_at
 from .lettering import Word, with_text
 
 __all__ = ["draw_reply", "draw_target", "grid"]
 
+_COLUMNS = 4
+
 
 def draw_reply(
-    image: Image.Image,
+    image: Image.Image | None,
     reply: Reply,
     threshold: float = 0.25,
     *,
@@ -27,25 +29,36 @@ def draw_reply(
 ) -> Image.Image:
     """The picture of a reply: its predictions on the image, its text below.
 
+    Pictures that the model made stand beside it.
+
     Args:
-        image: The image that the reply speaks of.
+        image: The image that the reply speaks of; None where it speaks of none.
         reply: What the model answered.
         threshold: Instances with a lower score are left out.
         text: Whether the text of the reply, and calls that failed, stand below.
         regions: What was marked in the image.
+
+    Raises:
+        InputError: There is neither an image nor a picture that the model made.
     """
-    canvas = PictureCanvas(image)
-    for region in regions:
-        canvas.rim(torch.from_numpy(region.raster((image.height, image.width))))
-    for prediction in reply.predictions:
-        if isinstance(prediction, InstancePrediction):
-            prediction = prediction.above(threshold)
-        prediction.draw(canvas)
+    made = [p for p in reply.predictions if isinstance(p, ImagePrediction)]
+    pictures = [PictureCanvas(picture).image for one in made for picture in one.images]
+    canvas = None if image is None else PictureCanvas(image)
+    if image is not None and canvas is not None:
+        for region in regions:
+            canvas.rim(torch.from_numpy(region.raster((image.height, image.width))))
+        _draw_found(reply, threshold, canvas)
+        pictures.insert(0, canvas.image)
+    if not pictures:
+        raise InputError(
+            f"A reply without an image has no picture. Received: the text {reply.text!r} alone"
+        )
+    picture = pictures[0] if len(pictures) == 1 else grid(pictures, _COLUMNS)
     if not text:
-        return canvas.image
+        return picture
     failures = [f"{failure.call.decoder} failed: {failure.reason}" for failure in reply.failures]
     plain = [[Word(word) for word in text.split()] for text in failures]
-    return with_text(canvas.image, [_legend(reply, canvas), *plain])
+    return with_text(picture, [_legend(reply, canvas), *plain])
 
 
 def draw_target(
@@ -101,9 +114,20 @@ def grid(pictures: Sequence[Image.Image], columns: int, gap: int = 12) -> Image.
     return sheet
 
 
-def _legend(reply: Reply, canvas: PictureCanvas) -> list[Word]:
+def _draw_found(reply: Reply, threshold: float, canvas: PictureCanvas) -> None:
+    """Draw what was found on the image that it was found in."""
+    for prediction in reply.predictions:
+        if isinstance(prediction, InstancePrediction):
+            prediction = prediction.above(threshold)
+        if not isinstance(prediction, ImagePrediction):
+            prediction.draw(canvas)
+
+
+def _legend(reply: Reply, canvas: PictureCanvas | None) -> list[Word]:
     """The words of a reply; those of a phrase have the colour of what was found for it."""
-    spans = [(route.span, canvas.color_of(route.phrase)) for route in reply.routes if route.phrase]
+    spans = []
+    if canvas is not None:
+        spans = [(r.span, canvas.color_of(r.phrase)) for r in reply.routes if r.phrase]
     words = []
     for found in re.finditer(r"\S+", reply.text):
         inside = (color for (a, b), color in spans if a < found.end() and found.start() < b)

@@ -204,9 +204,10 @@ def test_empty_prompt(refused, scene, prompt):
     assert "Expected a prompt that asks something" in refused(prompt, "--image", scene)
 
 
-def test_picture_needs_an_image(refused, tmp_path):
-    message = refused("Find: apple", "--picture", tmp_path / "out.png")
-    assert "--picture draws on the last --image. Received: no --image" in message
+def test_a_reply_without_any_picture_is_shown_before_its_picture_fails(predict, tmp_path):
+    result = predict("Find: apple", "--picture", tmp_path / "out.png", exit_code=2)
+    assert result.stdout.startswith("apple")
+    assert "A reply without an image has no picture" in result.stderr
     assert not (tmp_path / "out.png").exists()
 
 
@@ -216,10 +217,12 @@ def test_picture_of_unknown_format(refused, scene, tmp_path, name):
     assert "--picture writes .png, .jpg, .jpeg, .webp" in message
 
 
-def test_picture_that_cannot_be_written(refused, scene, tmp_path):
-    (tmp_path / "out.png").mkdir()
-    message = refused("Find: apple", "--image", scene, "--picture", tmp_path / "out.png")
-    assert "cannot be written" in message
+def test_the_reply_is_shown_before_its_picture_cannot_be_written(predict, scene, tmp_path):
+    path = tmp_path / "out.png"
+    path.mkdir()
+    result = predict("Find: apple", "--image", scene, "--picture", path, exit_code=2)
+    assert result.stdout.startswith("apple")
+    assert "cannot be written" in result.stderr
 
 
 def test_folder_that_is_no_checkpoint(refused, scene, tmp_path):

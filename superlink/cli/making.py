@@ -1,0 +1,104 @@
+"""Pictures that models make, and what is asked of the decoders that make them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+from PIL import Image
+
+from ..errors import ConfigError, InputError, SuperLinkError
+from ..interfaces import ImagePrediction, Reply
+from .output import stderr
+
+if TYPE_CHECKING:
+    from ..model import SuperLinkModel
+
+__all__ = ["options_by_decoder", "write_made"]
+
+
+def options_by_decoder(
+    model: SuperLinkModel, texts: Sequence[str], *, progress: bool = False
+) -> dict[str, dict[str, Any]]:
+    """What `--option KEY=VALUE` asks of each decoder of a model.
+
+    Args:
+        model: Whose decoders there are.
+        texts: `key=value` goes to each decoder that takes it, `decoder.key=value` to this one.
+        progress: Whether decoders that have a progress bar show it on a terminal.
+
+    Raises:
+        ConfigError: A text is none of these, or no decoder takes it.
+    """
+    options: dict[str, dict[str, Any]] = {name: {} for name in model.bound}
+    if progress and stderr.is_terminal:
+        _give(model, options, "progress", True)
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            raise ConfigError(f"Expected --option KEY=VALUE, as seed=1. Received: {text!r}")
+        decoder, _, name = key.rpartition(".")
+        if decoder and decoder not in options:
+            raise ConfigError(
+                f"--option names a decoder of the model, which are {', '.join(options)}. "
+                f"Received: {text!r}"
+            )
+        refused = _give(model, options, name, _parse(value, text), decoder)
+        if len(refused) == len([decoder] if decoder else options):
+            raise refused[0]
+    return options
+
+
+def write_made(reply: Reply, folder: Path) -> list[Path]:
+    """Write the pictures that a reply made, numbered on from those in the folder.
+
+    Raises:
+        InputError: The folder cannot be written to.
+    """
+    pictures = _made(reply)
+    if not pictures:
+        return []
+    paths = []
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        there = [int(path.stem) for path in folder.glob("*.png") if path.stem.isdecimal()]
+        for number, picture in enumerate(pictures, start=max(there, default=0) + 1):
+            paths.append(folder / f"{number:03}.png")
+            picture.save(paths[-1])
+    except OSError as error:
+        raise InputError(f"The pictures cannot be written to {folder}: {error}") from error
+    return paths
+
+
+def _parse(value: str, text: str) -> Any:
+    try:
+        return yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"The value of --option {text} is not valid YAML: {error}") from error
+
+
+def _made(reply: Reply) -> list[Image.Image]:
+    made = [p for p in reply.predictions if isinstance(p, ImagePrediction)]
+    return [picture for prediction in made for picture in prediction.images]
+
+
+def _give(
+    model: SuperLinkModel,
+    options: dict[str, dict[str, Any]],
+    name: str,
+    value: Any,
+    decoder: str = "",
+) -> list[SuperLinkError]:
+    """Add an option to the decoders that take it, or to one; why the others do not."""
+    refused: list[SuperLinkError] = []
+    for one in [decoder] if decoder else options:
+        asked = {**options[one], name: value}
+        try:
+            model.bound[one].decoder.read_options(asked)
+        except SuperLinkError as error:
+            refused.append(error)
+        else:
+            options[one] = asked
+    return refused
