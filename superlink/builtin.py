@@ -11,6 +11,8 @@ from .tasks.specs import (
     COUNTING,
     DETECTION,
     DIALOGUE,
+    EDITING,
+    GENERATION,
     GROUNDED_CAPTION,
     GROUNDING,
     IN_CONTEXT_SEGMENTATION,
@@ -44,6 +46,8 @@ def superlink_tasks() -> Iterator[TaskSpec]:
     yield REGION_QA
     yield IN_CONTEXT_SEGMENTATION
     yield IN_CONTEXT_TEXT
+    yield GENERATION
+    yield EDITING
     yield DIALOGUE
     yield CLASS_LIST
     yield KEYPOINT_LIST

@@ -1,6 +1,8 @@
 """Annotated images: their schema, readers, and the built-in scenes."""
 
 from .coco_export import export_coco
+from .edits import SceneEdits, read_scene_edits
+from .icons import IconDataset, read_icons
 from .in_context import InContextDataset, InContextImages
 from .keypoint_sets import keypoint_set, keypoint_set_names, keypoint_words, known_keypoints
 from .marks import Mark, choose_mark, draw_mark
@@ -10,11 +12,16 @@ from .questions import RegionQuestion
 from .readers import (
     CocoDataset,
     CocoKeypoints,
+    read_caption_folder,
+    read_caption_table,
     read_coco,
+    read_coco_captions,
     read_coco_counts,
     read_coco_keypoints,
     read_crowdhuman,
     read_dialogues,
+    read_edit_folder,
+    read_edit_table,
     read_fsc147,
     read_instances,
     read_llava,
@@ -57,6 +64,7 @@ from .schema import (
     CountedImage,
     DescribedRegion,
     Dialogue,
+    EditedImage,
     ReferringImage,
 )
 
@@ -70,6 +78,8 @@ __all__ = [
     "CountedImage",
     "DescribedRegion",
     "Dialogue",
+    "EditedImage",
+    "IconDataset",
     "InContextDataset",
     "InContextImages",
     "Mark",
@@ -80,6 +90,7 @@ __all__ = [
     "RegionQuestion",
     "SceneConfig",
     "SceneDataset",
+    "SceneEdits",
     "attribution",
     "choose_mark",
     "draw_mark",
@@ -91,12 +102,18 @@ __all__ = [
     "keypoint_set_names",
     "keypoint_words",
     "known_keypoints",
+    "read_caption_folder",
+    "read_caption_table",
     "read_coco",
+    "read_coco_captions",
     "read_coco_counts",
     "read_coco_keypoints",
     "read_crowdhuman",
     "read_dialogues",
+    "read_edit_folder",
+    "read_edit_table",
     "read_fsc147",
+    "read_icons",
     "read_instances",
     "read_llava",
     "read_lvis",
@@ -111,6 +128,7 @@ __all__ = [
     "read_scene_captions",
     "read_scene_counts",
     "read_scene_descriptions",
+    "read_scene_edits",
     "read_scene_expressions",
     "read_scene_regions",
     "read_scenes",

@@ -318,6 +318,12 @@ class EditedImage(ImageRecord):
     def __post_init__(self) -> None:
         if not self.instruction.strip():
             raise InputError(f"An instruction must say something. Received: none in {self.source}")
+        size = self.image.size if isinstance(self.image, Image.Image) else self.size
+        if self.changed is not None and size is not None and self.changed.shape != size[::-1]:
+            raise InputError(
+                f"The changed pixels must have the image's shape {size[::-1]}. "
+                f"Received: {self.changed.shape} in {self.source}"
+            )
 
     def open_edited(self) -> Image.Image:
         """The image afterwards, in RGB.

@@ -17,6 +17,7 @@ from ..data import (
     CaptionedImage,
     CountedImage,
     Dialogue,
+    EditedImage,
     InContextImages,
     ReferringImage,
     RegionQuestion,
@@ -112,18 +113,21 @@ class _Counting:
         self.counts.records += 1
         if isinstance(record, ImageRecord):
             self._add_image(record)
-        if isinstance(record, _WithObjects):
+        if isinstance(record, _WithObjects) and not _is_bare(record):
             self._add_objects(record)
         if isinstance(record, AnnotatedImage):
             self._add_annotations(record)
         elif isinstance(record, ReferringImage):
             self.counts.numbers["expressions"] += 1
         elif isinstance(record, CaptionedImage):
-            self.counts.numbers["captions"] += 1
+            self.counts.numbers["captions"] += len(record.captions)
             self.counts.classes.update(item.name for item in record.objects)
         elif isinstance(record, CountedImage):
             self.counts.classes[record.name] += record.count
             self.counts.numbers["counted"] += record.count
+        elif isinstance(record, EditedImage):
+            self.counts.numbers["edits"] += 1
+            self._add_source(record.edited)
         elif isinstance(record, RegionQuestion):
             self.counts.numbers["questions"] += 1
         elif isinstance(record, InContextImages):
@@ -178,6 +182,11 @@ class _Counting:
             self._add_source(image)
 
 
+def _is_bare(record: Any) -> bool:
+    """Whether a record is a caption that names no objects, as those that pictures are made of."""
+    return isinstance(record, CaptionedImage) and not record.objects
+
+
 def _size_class(item: AnnotatedObject) -> str:
     """Small, medium or large, by the area that the data set states, else of the mask or box."""
     x1, y1, x2, y2 = item.bbox
@@ -213,6 +222,7 @@ _ROWS = {
     "with_void": "records with pixels of which nothing is known",
     "captions": "captions",
     "counted": "things counted",
+    "edits": "edits",
     "expressions": "expressions",
     "questions": "questions on regions",
     "turns": "turns",

@@ -1,7 +1,8 @@
 """What a model sees of a sample: the image stream of its LLM and those of its task decoders.
 
 Of what `TaskDecoder.prepare` returns, `image` (3, H, W) and `geometry` are shown, and `bboxes`,
-`labels`, `masks` and `keypoints` in pixels of that stream; see `decoder_view`.
+`labels`, `masks` and `keypoints` in pixels of that stream; or `images` (n, 3, H, W), pictures that
+it learns to make, and `source`. See `decoder_view`.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from ..link import written_tokens
 from ..link.processing import Encoded
 from ..model import SuperLinkModel
 from ..visualization import grid
-from .views import Marks, View, fitted, warped
+from .views import Marks, View, fitted, side_by_side, warped
 
 __all__ = ["decoder_view", "model_views"]
 
@@ -55,6 +56,8 @@ def decoder_view(title: str, decoder: TaskDecoder, call: CallInput) -> View:
     The convention, which no decoder has to keep: what `prepare` calls `image`, a tensor (3, H, W),
     is the stream; without one the stream is the call's image as `geometry` maps it. `bboxes`
     (N, 4), `labels` (N,), `masks` (N, h, w) and `keypoints` (N, K, 2) are in pixels of the stream.
+    A decoder that makes pictures has `images` (n, 3, H, W), and `source` (3, H, W) where it edits
+    one, all between -1 and 1.
     Colours are put back by `pixel_mean` and `pixel_std` of the decoder's `config`, where it has
     them, and otherwise stretched from the darkest to the brightest value.
     """
@@ -63,6 +66,9 @@ def decoder_view(title: str, decoder: TaskDecoder, call: CallInput) -> View:
     except InputError as error:
         return View(title, None, f"refused: {error}")
     image, geometry = item.get("image"), item.get("geometry")
+    made = item.get("images")
+    if isinstance(made, Tensor) and made.dim() == 4 and made.shape[1] == 3:
+        return _pictures_view(title, item.get("source"), made)
     if isinstance(image, Tensor) and image.dim() == 3 and image.shape[0] == 3:
         config = getattr(decoder, "config", None)
         mean, std = getattr(config, "pixel_mean", None), getattr(config, "pixel_std", None)
@@ -75,6 +81,14 @@ def decoder_view(title: str, decoder: TaskDecoder, call: CallInput) -> View:
     told = f"{picture.width} x {picture.height}{note}; {_marks_text(item)}"
     marks = [Marks.of(item, call.phrases)]
     return View(title, fitted(picture, marks, Image.Resampling.NEAREST), told)
+
+
+def _pictures_view(title: str, source: Any, made: Tensor) -> View:
+    """A picture that is edited, where there is one, and those that are learnt."""
+    streams = [*([source] if isinstance(source, Tensor) else []), *made]
+    pictures = [to_picture(stream, [127.5] * 3, [127.5] * 3) for stream in streams]
+    told = f"{made.shape[3]} x {made.shape[2]}; {len(made)} to make"
+    return View(title, side_by_side(pictures), told)
 
 
 def to_picture(pixels: Tensor, mean: Any = None, std: Any = None) -> Image.Image:

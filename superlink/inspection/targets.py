@@ -11,6 +11,7 @@ from torch import Tensor
 __all__ = ["describe_target"]
 
 _TOLD = frozenset(
+    "images captions attributes changed "
     "bboxes labels names masks keypoints keypoints_visible keypoint_set areas size synonyms void "
     "ignored_bboxes ignored_labels ignored_masks ignored_areas known_names "
     "other_ignored_names other_ignored_bboxes other_ignored_masks other_ignored_areas".split()
@@ -27,6 +28,8 @@ def describe_target(target: Mapping[str, Any] | None) -> str:
 def _parts(target: Mapping[str, Any]) -> Iterator[str]:
     if "labels" in target:
         yield _objects(target)
+    if "images" in target:
+        yield from _pictures(target)
     if beside := [key for key in ("masks", "keypoints") if _length(target, key)]:
         yield f"with {' and '.join(beside)}"
     if known := target.get("keypoint_set"):
@@ -50,6 +53,20 @@ def _objects(target: Mapping[str, Any]) -> str:
     what = {"boxes": "box", "masks": "mask", "labels": "label"}[what] if len(labels) == 1 else what
     told = ", ".join(f"{count} x {name}" for name, count in counts.most_common())
     return f"{len(labels)} {what}: {told}"
+
+
+def _pictures(target: Mapping[str, Any]) -> Iterator[str]:
+    """Each picture to make: its size, what is asked for and what is known of it."""
+    for index, image in enumerate(target["images"]):
+        caption, known, changed = (
+            values[index] if len(values := target.get(key, ())) > index else None
+            for key in ("captions", "attributes", "changed")
+        )
+        told = [f"a picture of {image.width} x {image.height} pixels"]
+        told += [_value(caption)] if caption else []
+        told += [_value(", ".join(f"{k} {v}" for k, v in known.items()))] if known else []
+        told += [f"changes {changed.mean():.0%} of it"] if changed is not None else []
+        yield ": ".join(told[:2]) + "".join(f"; {part}" for part in told[2:])
 
 
 def _length(target: Mapping[str, Any], key: str) -> int:

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ..data import Dialogue, InContextImages, Problem
+from ..data import Dialogue, EditedImage, InContextImages, Problem
 from ..data.schema import ImageRecord
 from ..errors import ConfigError, InputError, MissingDependencyError, SuperLinkError
 from ..interfaces import open_image
@@ -74,7 +74,8 @@ def check_record(records: Sequence[Any], index: int, source: str = "") -> Findin
                 one.open()
             except InputError as error:
                 return _finding(one.source, f"{item} ({record.key})", error)
-    for image in record.images if isinstance(record, Dialogue) else ():
+    further: Sequence[Any] = record.images if isinstance(record, Dialogue) else ()
+    for image in (record.edited,) if isinstance(record, EditedImage) else further:
         try:
             open_image(image)
         except InputError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,16 +13,17 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from ..interfaces import Geometry, Sample
-from ..visualization import PictureCanvas
+from ..visualization import PictureCanvas, grid
 from .targets import describe_target
 
-__all__ = ["CELL", "Marks", "View", "annotated_view", "fitted", "warped"]
+__all__ = ["CELL", "Marks", "View", "annotated_view", "fitted", "side_by_side", "warped"]
 
 CELL = 480
 """The longer side of a picture on a sheet, in pixels."""
 _MAX_LETTERS = 3
 """So many objects of one name, the largest, bear it; in a crowd the colour has to do."""
 _GREY = "#9a9a9a"
+_SMOOTH = Image.Resampling.BICUBIC
 
 
 @dataclass(frozen=True)
@@ -102,8 +104,14 @@ class Marks:
 
 
 def annotated_view(sample: Sample) -> View:
-    """The last image of a sample with its targets, as they were annotated."""
+    """The last image of a sample with its targets, as they were annotated.
+
+    Where targets are pictures, they stand beside it, or alone where the sample has no image.
+    """
     told = " | ".join(map(describe_target, sample.targets)) or "no target"
+    wanted = [picture for target in sample.targets for picture in (target or {}).get("images", ())]
+    if wanted:
+        return View("annotated", side_by_side([*sample.images[-1:], *wanted]), told)
     if not sample.images:
         return View("annotated", None, f"no image; {told}")
     image, geometry = sample.images[-1], sample.geometries[-1]
@@ -116,10 +124,18 @@ def annotated_view(sample: Sample) -> View:
     return View("annotated", fitted(image, marks), f"{image.width} x {image.height}; {told}")
 
 
+def side_by_side(pictures: Sequence[Image.Image]) -> Image.Image:
+    """Pictures in the space of one cell; the pixels of small ones stay squares."""
+    columns = math.ceil(math.sqrt(len(pictures)))
+    small = Image.Resampling.NEAREST
+    cells = [fitted(p, (), small if max(p.size) < CELL else _SMOOTH) for p in pictures]
+    return cells[0] if len(cells) == 1 else fitted(grid(cells, columns, gap=4))
+
+
 def fitted(
     image: Image.Image,
     marks: Sequence[Marks] = (),
-    resample: Image.Resampling = Image.Resampling.BICUBIC,
+    resample: Image.Resampling = _SMOOTH,
 ) -> Image.Image:
     """An image at the size of a cell, with marks on it."""
     factor = CELL / max(image.size)
@@ -135,7 +151,7 @@ def warped(
     image: Image.Image,
     source: Geometry,
     stream: Geometry,
-    resample: Image.Resampling = Image.Resampling.BICUBIC,
+    resample: Image.Resampling = _SMOOTH,
 ) -> Image.Image:
     """`image`, in pixels of `source`, as `stream` shows it; black where it reaches outside."""
     scale = [a / b for a, b in zip(source.scale, stream.scale, strict=True)]

@@ -23,6 +23,7 @@ __all__ = [
     "class_answer",
     "class_question",
     "escape_controls",
+    "fill_request",
     "load_templates",
     "with_article",
 ]
@@ -31,6 +32,7 @@ Templates = Mapping[str, Mapping[str, tuple[str, ...]]]
 AbsentClasses = int | Literal["all"]
 """How many classes that an image does not show are asked for beside those that it shows."""
 _ARTICLE = re.compile("(the|an?) ", re.IGNORECASE)
+_SENTENCE_ENDS = (".", "!", "?", "\u2026", "\u3002", "\uff01", "\uff1f")
 _BEFORE_ARTICLE = re.compile("(the|every) (?={classes})")
 """What a template says before its classes, and none says twice: find the `the left apple`."""
 
@@ -49,6 +51,17 @@ def choose_template(task: str, purpose: str, rng: random.Random, *, varied: bool
     """The first plain template, or any of the varied ones."""
     groups = load_templates(task)[purpose]
     return rng.choice(groups["varied"]) if varied else groups["plain"][0]
+
+
+def fill_request(template: str, **texts: str) -> str:
+    """A template with somebody's words in it, as they are.
+
+    Where they end a sentence themselves, the template's own mark behind them is left out.
+    """
+    (text,) = texts.values()
+    if template.endswith((".", "?")) and text.endswith(_SENTENCE_ENDS):
+        template = template[:-1]
+    return template.format(**texts)
 
 
 def check_token(token: str) -> None:

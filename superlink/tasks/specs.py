@@ -9,6 +9,8 @@ __all__ = [
     "COUNTING",
     "DETECTION",
     "DIALOGUE",
+    "EDITING",
+    "GENERATION",
     "GROUNDED_CAPTION",
     "GROUNDING",
     "INTERACTIVE_SEGMENTATION",
@@ -97,6 +99,29 @@ POSE = TaskSpec(
         "scenes": "superlink.data.scenes:read_scene_poses",
     },
     evaluator="superlink.evaluation.pose:PoseEvaluator",
+)
+
+GENERATION = TaskSpec(
+    "generation",
+    conversation="superlink.tasks.generation:generation_conversation",
+    readers={
+        "coco": f"{_READERS}.coco_captions:read_coco_captions",
+        "icons": "superlink.data.icons:read_icons",
+        "image_folder": f"{_READERS}.captions:read_caption_folder",
+        "table": f"{_READERS}.captions:read_caption_table",
+    },
+    evaluator="superlink.evaluation.generation:GenerationEvaluator",
+)
+
+EDITING = TaskSpec(
+    "editing",
+    conversation="superlink.tasks.editing:editing_conversation",
+    readers={
+        "image_folder": f"{_READERS}.edits:read_edit_folder",
+        "scenes": "superlink.data.edits:read_scene_edits",
+        "table": f"{_READERS}.edits:read_edit_table",
+    },
+    evaluator="superlink.evaluation.editing:EditingEvaluator",
 )
 
 DIALOGUE = TaskSpec(

@@ -17,8 +17,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from superlink.data.readers.captions import read_caption_folder
 from superlink.data.readers.coco import read_coco
+from superlink.data.readers.coco_captions import read_coco_captions
 from superlink.data.readers.crowdhuman import read_crowdhuman
+from superlink.data.readers.edits import read_edit_folder
 from superlink.data.readers.fsc147 import read_fsc147
 from superlink.data.readers.llava import read_llava
 from superlink.data.readers.lvis import read_lvis
@@ -211,9 +214,29 @@ def llava(root):
     return lambda: read_llava(path, images, broken="skip")
 
 
+def coco_captions(root):
+    content = _content()
+    content["annotations"] = [{"id": i, "image_id": i, "caption": "a cat"} for i in (1, 2)]
+    path, images = _json(root / "a.json", content), _images(root / "images")
+    return lambda: read_coco_captions(path, images, broken="skip")
+
+
+def caption_folder(root):
+    lines = [json.dumps({"file_name": name, "text": ["a cat", "a dog"]}) for name in NAMES]
+    (_images(root) / "metadata.jsonl").write_text("\n".join(lines))
+    return lambda: read_caption_folder(root, broken="skip")
+
+
+def edit_folder(root):
+    lines = ["file_name,instruction,edited_file_name", 'a.png,"make it, red",b.jpg']
+    (_images(root) / "metadata.csv").write_text("\n".join(lines))
+    return lambda: read_edit_folder(root, broken="skip")
+
+
 SETS = (
     *(coco, strict_coco, lvis, objects365, odinw, crowdhuman, refcoco, refs_pickle, reason_seg),
     *(semantic_folder, mask_folder, fsc147, visual_genome, llava),
+    *(coco_captions, caption_folder, edit_folder),
 )
 WORDS = (b"null", b"-1", b"1e999", b"[]", b"{}", b'""', b"99999999999999999999", b"true", b"0.5")
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from superlink.data import AnnotatedImage, AnnotatedObject
+from superlink.data import AnnotatedImage, AnnotatedObject, CaptionedImage, EditedImage
 from superlink.errors import InputError
 
 CAT = AnnotatedObject("cat", (1, 1, 3, 3))
@@ -67,3 +67,19 @@ def test_image_is_read_from_its_file(tmp_path):
 
 def test_image_without_objects_is_fine():
     assert _image().objects == ()
+
+
+def test_captioned_image_knows_all_its_captions_and_refuses_blank_ones():
+    image = Image.new("RGB", (6, 4))
+    parts = (("a cat", (CAT,)), (" on a mat", ()))
+    record = CaptionedImage(image, parts, "one", other_captions=("a grey cat",))
+    assert record.captions == ("a cat on a mat", "a grey cat")
+    with pytest.raises(InputError, match="caption must say something"):
+        CaptionedImage(image, parts, "one", other_captions=(" ",))
+
+
+def test_edited_image_refuses_changes_of_another_size():
+    image = Image.new("RGB", (6, 4))
+    EditedImage(image, "do it", image, "one", changed=np.zeros((4, 6), np.bool_))
+    with pytest.raises(InputError, match=r"shape \(4, 6\)"):
+        EditedImage(image, "do it", image, "one", changed=np.zeros((6, 4), np.bool_))

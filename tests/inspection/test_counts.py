@@ -5,7 +5,15 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from superlink.data import AnnotatedImage, AnnotatedObject, CountedImage, Dialogue, ReferringImage
+from superlink.data import (
+    AnnotatedImage,
+    AnnotatedObject,
+    CaptionedImage,
+    CountedImage,
+    Dialogue,
+    EditedImage,
+    ReferringImage,
+)
 from superlink.inspection.counts import count_records, rows_of
 
 WHITE = Image.new("RGB", (200, 100), "white")
@@ -91,3 +99,22 @@ def test_rows_leave_out_what_the_records_cannot_have():
     assert names["object sizes"] == "1 small, 0 medium, 0 large"
     assert names["classes"] == "2, 1 of them with objects"
     assert not {"expressions", "turns", "things counted", "objects with a mask"} & set(names)
+
+
+def test_captions_of_whole_images_have_no_objects_to_count():
+    found = counted(CaptionedImage(WHITE, (("a cat", ()),), "a", other_captions=("a grey cat",)))
+    assert dict(rows_of(found)) == {
+        "records": "1",
+        "images": "1",
+        "captions": "2",
+        "image width": "200 to 200, median 200",
+        "image height": "100 to 100, median 100",
+    }
+
+
+def test_edits_have_two_images_each(tmp_path):
+    found = counted(
+        EditedImage(WHITE, "remove the cat", WHITE, "a"),
+        EditedImage(tmp_path / "a.png", "add a cat", tmp_path / "b.png", "b"),
+    )
+    assert (found.numbers["edits"], found.numbers["images"]) == (2, 4)

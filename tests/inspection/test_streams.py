@@ -133,3 +133,15 @@ def test_stream_that_cannot_be_shown_says_why(item, note):
     view = view_of(item)
     assert view.picture is None
     assert note in view.note
+
+
+def test_pictures_that_a_decoder_makes_stand_beside_their_source():
+    red, blue = torch.full((3, 8, 8), -1.0), torch.full((3, 8, 8), -1.0)
+    red[0], blue[2] = 1.0, 1.0
+    view = view_of({"source": red, "images": blue[None]})
+    assert view.note == "8 x 8; 1 to make"
+    middle = view.picture.height // 2
+    quarters = (view.picture.width // 4, 3 * view.picture.width // 4)
+    assert [view.picture.getpixel((x, middle)) for x in quarters] == [(255, 0, 0), (0, 0, 255)]
+    alone = view_of({"images": torch.stack([blue, red])})
+    assert alone.note == "8 x 8; 2 to make" and alone.picture.width > alone.picture.height

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from superlink.data import AnnotatedImage, Dialogue, Problem, SceneDataset
+from superlink.data import AnnotatedImage, Dialogue, EditedImage, Problem, SceneDataset
 from superlink.errors import ConfigError, InputError, MissingDependencyError
 from superlink.inspection.validation import check_records, left_out, reason_of
 
@@ -47,6 +47,13 @@ def test_images_of_dialogues_are_read(tmp_path):
     turns = (("user", "<image>?"), ("assistant", "yes"))
     (finding,) = check_records([Dialogue(turns, (tmp_path / "gone.png",), "talk")], [0])
     assert (finding.item, Path(finding.file).name) == ("record 0 (talk)", "gone.png")
+
+
+def test_edited_images_are_read(tmp_path):
+    Image.new("RGB", (8, 6)).save(tmp_path / "a.png")
+    record = EditedImage(tmp_path / "a.png", "do it", tmp_path / "gone.png", "one")
+    (finding,) = check_records([record], [0])
+    assert (finding.item, Path(finding.file).name) == ("record 0 (one)", "gone.png")
 
 
 class Raising(list):

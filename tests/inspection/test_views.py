@@ -7,7 +7,14 @@ import pytest
 import torch
 from PIL import Image, ImageOps
 
-from superlink.inspection.views import CELL, Marks, annotated_view, fitted, warped
+from superlink.inspection.views import (
+    CELL,
+    Marks,
+    annotated_view,
+    fitted,
+    side_by_side,
+    warped,
+)
 from superlink.interfaces import IMAGE, Geometry, KeypointSet, Message, Sample
 from superlink.visualization import PictureCanvas
 
@@ -130,3 +137,29 @@ def test_letters_are_for_the_largest_of_a_name(monkeypatch):
 def test_sample_without_an_image_says_so():
     view = annotated_view(Sample((Message("user", "hi"), Message("assistant", "hello")), key="s"))
     assert (view.picture, view.note) == (None, "no image; no target")
+
+
+def colours(picture):
+    """What the middle of the left and of the right half of a picture show."""
+    height = picture.height // 2
+    return [picture.getpixel((picture.width * part // 4, height)) for part in (1, 3)]
+
+
+def test_pictures_to_make_stand_beside_the_image_or_alone():
+    red, blue = (Image.new("RGB", (16, 16), name) for name in ("red", "blue"))
+    target = {"images": (blue,), "captions": ("make it blue",)}
+    edited = annotated_view(sample(red, Geometry.identity((16, 16)), target))
+    assert colours(edited.picture) == [(255, 0, 0), (0, 0, 255)]
+    assert max(edited.picture.size) == CELL
+    assert edited.note == "a picture of 16 x 16 pixels: make it blue"
+    messages = (Message("user", "Draw it."), Message("assistant", "[GEN]"))
+    made = annotated_view(Sample(messages, targets=(target,)))
+    assert colours(made.picture) == [(0, 0, 255)] * 2 and made.picture.size == (CELL, CELL)
+
+
+def test_small_pictures_keep_their_pixels():
+    pixels = Image.new("RGB", (2, 1), "red")
+    pixels.putpixel((1, 0), (0, 0, 255))
+    drawn = np.asarray(side_by_side([pixels]))
+    assert drawn.shape == (CELL // 2, CELL, 3)
+    assert {tuple(pixel) for pixel in drawn.reshape(-1, 3).tolist()} == {(255, 0, 0), (0, 0, 255)}

@@ -1,9 +1,12 @@
 """Readers of the field's formats: files in, records out."""
 
+from .captions import read_caption_folder, read_caption_table
 from .coco import CocoDataset, read_coco
+from .coco_captions import read_coco_captions
 from .coco_keypoints import CocoKeypoints, read_coco_keypoints
 from .counts import read_coco_counts
 from .crowdhuman import read_crowdhuman
+from .edits import read_edit_folder, read_edit_table
 from .fsc147 import read_fsc147
 from .in_context import read_mask_examples, read_text_examples
 from .instances import read_instances
@@ -23,11 +26,16 @@ from .visual_genome import read_regions
 __all__ = [
     "CocoDataset",
     "CocoKeypoints",
+    "read_caption_folder",
+    "read_caption_table",
     "read_coco",
+    "read_coco_captions",
     "read_coco_counts",
     "read_coco_keypoints",
     "read_crowdhuman",
     "read_dialogues",
+    "read_edit_folder",
+    "read_edit_table",
     "read_fsc147",
     "read_instances",
     "read_llava",

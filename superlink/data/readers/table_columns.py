@@ -13,13 +13,19 @@ BATCH = 1000
 """Rows that are read together when a table is opened."""
 
 _KNOWN = {
+    "after": ("edited_prompt", "output_prompt"),
     "area": ("area", "areas"),
+    "before": ("original_prompt", "input_prompt"),
     "bbox": ("bbox", "bboxes", "boxes"),
     "category": ("category", "categories", "category_id", "label", "labels"),
     "conversations": ("conversations", "messages", "json.conversations", "json.messages"),
-    "image": ("image", "images", "jpg", "jpeg", "png", "webp", "json.image"),
+    "edited": ("edited_image", "target_image", "target_img", "edited_file_name"),
+    "image": ("image", "images", "jpg", "jpeg", "png", "webp", "json.image", "file_name"),
+    "instruction": ("edit_prompt", "instruction", "edit"),
     "iscrowd": ("iscrowd", "is_crowd"),
     "objects": ("objects", "json.objects"),
+    "source": ("input_image", "original_image", "source_img", "image", "file_name"),
+    "text": ("text", "caption", "captions", "txt", "json.caption", "json.text"),
 }
 """What columns are called where nobody says otherwise."""
 

@@ -24,6 +24,13 @@ class RowImages(NamedTuple):
     missing: bool
     """Whether one of them is not in the folder."""
 
+    @property
+    def fault(self) -> str:
+        """Why a row that needs one image cannot be used; empty where it can."""
+        if self.number != 1:
+            return "it does not have one image"
+        return "its image is not in the folder" if self.missing else ""
+
 
 class TableImages:
     """The images of each row.

@@ -110,10 +110,8 @@ class TableDetections(Records[AnnotatedImage]):
         images = self._images.scan()
         for number, row in rows_of(self._part):
             try:
-                if images[number].number != 1:
-                    raise _Fault("it does not have one image")
-                if images[number].missing:
-                    raise _Fault("its image is not in the folder")
+                if images[number].fault:
+                    raise _Fault(images[number].fault)
                 found = self._parse(row)
             except _Fault as fault:
                 self.problems.add(self.source, f"row {number}", str(fault))

@@ -18,7 +18,7 @@ from ..schema import AnnotatedImage, Dialogue
 from .semantic_folder import read_classes
 from .table_rows import BoxForm, TableDetections, TableDialogues
 
-__all__ = ["open_table", "read_dialogues", "read_table"]
+__all__ = ["named_table", "open_table", "read_dialogues", "read_table"]
 
 _BUILDERS = {
     ".arrow": "arrow",
@@ -127,6 +127,13 @@ def open_table(data: str | Path, split: str, cache: str | Path | None = None) ->
         return datasets.load_dataset(
             builder, data_files={"train": files}, split="train", cache_dir=place
         )
+
+
+def named_table(data: Any, split: str, cache: str | Path | None = None) -> tuple[Any, str]:
+    """A table that is open already, or that is opened as by `open_table`, and its name."""
+    if hasattr(data, "select_columns"):
+        return data, data.info.dataset_name or "dataset"
+    return open_table(data, split, cache), str(data)
 
 
 @contextmanager

@@ -15,7 +15,7 @@ __all__ = [
 ]
 
 _NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
-_PLURALS = {"person": "people", "fish": "fish"}
+_PLURALS = {"butterfly": "butterflies", "fish": "fish", "person": "people"}
 _POSITIONS = (
     ("top left", "top", "top right"),
     ("left", "middle", "right"),
