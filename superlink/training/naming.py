@@ -1,14 +1,17 @@
-"""The link loss: the condition of a route must name the words of its phrase."""
+"""The link loss: the condition of a route must name the words of its phrase, or of the question."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
+from itertools import dropwhile, takewhile
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ..interfaces import LinkedQueries
+from ..link.processing import IGNORE
 from ..linked import LinkedModel
 
 __all__ = ["LinkNaming"]
@@ -19,7 +22,7 @@ class LinkNaming(nn.Module):
 
     A decoder learns slowly from a condition that means nothing yet. Training the links for a
     minute to carry the words of their phrases, on text alone, makes joint training several times
-    faster.
+    faster. A route without a phrase, as `[GEN]`, carries the words of the question before it.
 
     Args:
         model: Gives the widths and the tokenizer.
@@ -34,6 +37,9 @@ class LinkNaming(nn.Module):
             return [i for i in backbone.tokenize(phrase) if backbone.decode([i]).strip()]
 
         self._word_ids = word_ids
+        self._vocabulary = model.vocabulary
+        special = (i for token in backbone.special_tokens() for i in backbone.tokenize(token))
+        self._no_words = {*special, *model.vocabulary.ids.values()}
         self.heads = nn.ModuleDict(
             {
                 str(size): nn.Linear(size, model.backbone.vocab_size)
@@ -41,15 +47,43 @@ class LinkNaming(nn.Module):
             }
         )
 
-    def forward(self, links: Mapping[str, LinkedQueries]) -> Tensor:
-        """The mean over routes of the cross entropy of the words of their phrases."""
+    def forward(
+        self, links: Mapping[str, LinkedQueries], batch: Mapping[str, Any] | None = None
+    ) -> Tensor:
+        """The mean over routes of the cross entropy of the words that they carry.
+
+        Args:
+            links: By decoder, the conditions of the routes of a batch.
+            batch: The batch of the processor, for routes without a phrase; they are left out where
+                it is not given.
+        """
         losses = []
-        for linked in links.values():
+        for name, linked in links.items():
             states = linked.states if linked.states.dim() == 2 else linked.states.mean(1)  # (R, C)
             logits = self.heads[str(states.shape[-1])](states).log_softmax(-1)  # (R, V)
-            for row, phrase in zip(logits, linked.phrases, strict=True):
-                if ids := self._word_ids(phrase):
+            asked = [[] for _ in linked.phrases] if batch is None else self._asked(name, batch)
+            for row, phrase, words in zip(logits, linked.phrases, asked, strict=True):
+                if ids := self._word_ids(phrase) or words:
                     losses.append(-row[torch.tensor(ids, device=row.device)].mean())
         if not losses:
             return next(self.parameters()).new_zeros(())
         return torch.stack(losses).mean()
+
+    def _asked(self, name: str, batch: Mapping[str, Any]) -> list[list[int]]:
+        """For each route of a decoder, in the order of its links, the words of its question."""
+        routes = batch["routes"]
+        calls = [call for call in batch["calls"] if call.decoder == name]
+        calls.sort(key=lambda call: self._vocabulary.lacks_image(call, routes))
+        ids, labels = batch["inputs"]["input_ids"], batch["labels"]
+        return [
+            self._question(ids[route.row, : route.position], labels[route.row, : route.position])
+            for call in calls
+            for route in (routes[index] for index in call.routes)
+        ]
+
+    def _question(self, ids: Tensor, labels: Tensor) -> list[int]:
+        """The words of the user's message before an answer that begins with some `ids` (T,)."""
+        taught = (labels != IGNORE).tolist()
+        before = dropwhile(lambda pair: pair[1], zip(ids.tolist()[::-1], taught[::-1], strict=True))
+        asked = {i for i, _ in takewhile(lambda pair: not pair[1], before)}
+        return sorted(asked - self._no_words)

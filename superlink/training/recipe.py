@@ -64,7 +64,8 @@ class Stage(BaseModel):
     lm_weight: float = Field(default=1.0, ge=0)
     """Factor of the language loss."""
     link_loss: float = Field(default=0.0, ge=0)
-    """Factor of the loss by which the condition of a route must name the words of its phrase."""
+    """Factor of the loss by which the condition of a route must name the words of its phrase, or
+    without one those of the question."""
     run_decoders: bool = True
     """False trains the language model and the links alone."""
     stop_gradient: bool = False

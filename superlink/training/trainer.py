@@ -137,7 +137,7 @@ class SuperLinkTrainer(Trainer):
         for name, (total, count) in out.losses.items():
             self._parts[f"loss/{name}"].append(total.detach() / max(float(count), 1.0))
         if self.naming is not None:
-            naming = self.naming(out.links)
+            naming = self.naming(out.links, inputs)
             loss = loss + self.stage.link_loss * naming
             self._parts["loss/link"].append(naming.detach())
         return (loss, out) if return_outputs else loss

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from superlink.build import build_model
-from superlink.interfaces import LinkedQueries
+from superlink.interfaces import LinkedQueries, Message, Sample
 from superlink.tasks.detection import text_only_conversation
 from superlink.training.naming import LinkNaming
 
@@ -76,3 +76,23 @@ def test_link_loss_without_phrases_is_0(model):
     states = torch.randn(1, model.bound["toy.detection"].decoder.cond_size)
     assert naming(linked(states, ("",))) == 0
     assert naming({}) == 0
+
+
+def test_a_route_without_a_phrase_names_the_words_of_its_question(registry, recipe):
+    model = build_model(recipe().model, registry)
+    token = model.bound["toy.detection"].tokens[0]
+    talk = (("Find apple", f"here{token}"), ("Find dog", f"there{token}"))
+    messages = [m for q, a in talk for m in (Message("user", q), Message("assistant", a))]
+    target = {"bboxes": torch.zeros(0, 4), "labels": torch.zeros(0, dtype=torch.long)}
+    batch = model.processor([Sample(tuple(messages), targets=(target,) * 2)], run_decoders=False)
+    naming = LinkNaming(model)
+    words = [
+        {model.backbone.decode([i]).strip() for i in ids}
+        for ids in naming._asked("toy.detection", batch)
+    ]
+    assert ["apple" in some for some in words] == [True, False]
+    assert ["dog" in some for some in words] == [False, True]
+    assert not {"here", "there", token} & set.union(*words)
+    links = model(**{k: v for k, v in batch.items() if k != "dropped"}).links
+    assert naming(links, batch) > 0
+    assert naming(links) == 0
