@@ -31,8 +31,8 @@ class TaskDecoder(nn.Module, ABC):
     """Whether `inputs["image_features"]` is wanted: maps of the backbone's own image encoder."""
 
     def build_connector(self, hidden_size: int, token: str) -> nn.Module | None:
-        """A connector of the decoder's own: states (R, Q, `hidden_size`) to (R, C) or (R, Q, C).
-        None: the standard."""
+        """A connector of the decoder's own: states (R, Q, `hidden_size`) to (R, C), or to (R, L, C)
+        with as many places L as the decoder wants. None: the standard."""
         return None
 
     def read_options(self, options: Mapping[str, Any]) -> Any:

@@ -81,13 +81,16 @@ def _build(case: DecoderCase) -> str:
 
 def _connector(case: DecoderCase) -> str:
     """Stops a connector whose condition has another shape than the decoder says."""
-    size, queries = case.decoder.cond_size, case.spec.num_queries
+    size = case.decoder.cond_size
     shapes = {
         token: tuple(case.condition("a route", token).shape) for token in case.spec.routing_tokens
     }
-    expected = [(1, size), (1, queries, size)]
-    wrong = {token: shape for token, shape in shapes.items() if shape not in expected}
-    expect(not wrong, f"(R, {size}) or (R, {queries}, {size}) of {HIDDEN_SIZE}", wrong)
+    wrong = {
+        token: shape
+        for token, shape in shapes.items()
+        if len(shape) not in (2, 3) or (shape[0], shape[-1]) != (1, size)
+    }
+    expect(not wrong, f"(R, {size}) or (R, L, {size}) of {HIDDEN_SIZE}", wrong)
     return str(next(iter(shapes.values())))
 
 
@@ -136,7 +139,7 @@ DECLARATION_CHECKS: tuple[Check[DecoderCase], ...] = (
         "connector",
         "declaration",
         _connector,
-        "Let build_connector map (R, Q, hidden_size) to (R, C) or (R, Q, C), or return None.",
+        "Let build_connector map (R, Q, hidden_size) to (R, C) or (R, L, C), or return None.",
         True,
     ),
     Check(

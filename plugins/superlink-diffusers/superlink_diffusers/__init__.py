@@ -1,0 +1,1 @@
+"""Image generation and editing for superlink, with the models and pipelines of diffusers."""
