@@ -53,9 +53,25 @@ def evaluate(
         typer.Option(
             "--measure",
             metavar="KEY=VALUE",
-            help="Argument of the task's evaluator: synonyms=FILE.",
+            help="Argument of the task's evaluator: synonyms=FILE, clip=FOLDER.",
         ),
     ] = None,
+    decoder: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--decoder",
+            metavar="KEY=VALUE",
+            help="What a decoder is asked for in each reply: num_inference_steps=20.",
+        ),
+    ] = None,
+    shuffled: Annotated[
+        bool,
+        typer.Option(
+            "--shuffled",
+            help="Ask each sample what another one asks: pictures that are right all the same owe "
+            "it to chance.",
+        ),
+    ] = False,
     routing: Annotated[
         Literal["generated", "forced", "both"],
         typer.Option(help="The LLM writes its routes itself, they are given, or both in turn."),
@@ -122,6 +138,7 @@ def evaluate(
     from ..registry import default_registry
     from ..tasks.chunks import Chunks
     from ..training.dataset import open_data
+    from .making import options_by_decoder
 
     registry = default_registry()
     given = dict(parse_option(option, "--measure") for option in measure or ())
@@ -135,17 +152,19 @@ def evaluate(
         data, images, options or (), task, registry, conversation=conversation or ()
     )
     records, converse = open_data(choice, registry)
-    samples = TaskSamples(records, converse, limit, seed)
+    samples = TaskSamples(records, converse, limit, seed, shuffled=shuffled)
     digest = folder_digest(model, without=card)
     processes = started_processes()
     on = f"{device}:{processes.local_rank}" if device == "cuda" else device
+    linked = load(model, device=on)
     session = Session(
-        load(model, device=on),
+        linked,
         _run_name(model),
         choice,
         samples,
         evaluator,
         measure_options=given,
+        decoder_options=options_by_decoder(linked, decoder or ()),
         seed=seed,
         batch_size=batch_size,
         max_new_tokens=max_new_tokens,

@@ -19,6 +19,7 @@ COMMANDS = {
     "predict": "Ask a model about a picture.",
     "chat": "Talk with a model about pictures, turn by turn.",
     "eval": "Measure a model on annotated data.",
+    "geneval": "Draw the prompts of GenEval into the folders that its scorer reads.",
     "cards": "Collect result cards on one page.",
     "verify": "Check that super links are exact on a backbone.",
     "check": "Check that a task decoder keeps its contract.",

@@ -1,11 +1,15 @@
 """How replies are measured."""
 
 from ..tasks.chunks import Chunks
+from .answering import Reconstructing
 from .captions import CaptionEvaluator
 from .cards import ResultCard
 from .counting import CountingEvaluator
 from .detection import DetectionEvaluator
+from .editing import EditingEvaluator
 from .evaluator import Evaluator, Row
+from .generation import GenerationEvaluator
+from .geneval import draw_prompts, read_prompts
 from .grounding import GroundingEvaluator
 from .in_context import InContextEvaluator
 from .interactive import InteractiveEvaluator
@@ -24,14 +28,17 @@ __all__ = [
     "Chunks",
     "CountingEvaluator",
     "DetectionEvaluator",
+    "EditingEvaluator",
     "Evaluation",
     "Evaluator",
+    "GenerationEvaluator",
     "GroundingEvaluator",
     "InContextEvaluator",
     "InteractiveEvaluator",
     "PoseEvaluator",
     "Processes",
     "RecognitionEvaluator",
+    "Reconstructing",
     "RegionCaptionEvaluator",
     "RegionQaEvaluator",
     "ResultCard",
@@ -39,7 +46,9 @@ __all__ = [
     "SalienceEvaluator",
     "SemanticEvaluator",
     "TaskSamples",
+    "draw_prompts",
     "evaluate",
     "question",
+    "read_prompts",
     "started_processes",
 ]

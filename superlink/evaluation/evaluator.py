@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from ..interfaces import Reply, Sample
 
@@ -20,12 +20,20 @@ Row = Mapping[str, Any]
 class Evaluator(ABC):
     """Measures the replies of a model to the samples of a task. It keeps no state."""
 
+    num_first: ClassVar[int] = 0
+    """How many of the first replies cards show, beside the best and the worst."""
+
     def check(self) -> None:  # noqa: B027 - most need nothing
         """Raise where something that measuring needs is missing; asked before a model answers.
 
         Raises:
             MissingDependencyError: A package is not installed.
         """
+
+    def knowing(self, model: Any) -> Evaluator:
+        """The evaluator for the replies of a model, where what its decoders can do is measured as
+        well; most measure all models alike."""
+        return self
 
     def candidates(self, sample: Sample) -> Sequence[str]:
         """Answers that a model shall choose from where it does not write: with forced routing, how

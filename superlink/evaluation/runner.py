@@ -108,6 +108,7 @@ def evaluate(
         MissingDependencyError: The evaluator needs a package that is not installed.
     """
     evaluator.check()
+    evaluator = evaluator.knowing(model)
     processes = processes or Processes()
     if batch_size < 1:
         raise ConfigError(f"batch_size must be at least 1. Received: {batch_size}")

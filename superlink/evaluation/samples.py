@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from torch.utils.data import DataLoader, Dataset
@@ -25,9 +26,11 @@ class TaskSamples(Sequence[Sample]):
         conversation: Makes a sample of a record; see `TaskSpec.conversation`.
         limit: How many of the records to take, from the first on; None takes all.
         seed: Of what the conversations draw, for instance which absent classes are asked for.
+        shuffled: Whether each sample has the messages of another one, beside its own images and
+            targets: what is right then, is right without the messages.
 
     Raises:
-        InputError: There are no records.
+        InputError: There are no records, or just one that shall be shuffled.
     """
 
     def __init__(
@@ -36,6 +39,8 @@ class TaskSamples(Sequence[Sample]):
         conversation: Callable[[Any, random.Random, bool], Sample],
         limit: int | None = None,
         seed: int = 0,
+        *,
+        shuffled: bool = False,
     ) -> None:
         self.records = records
         self.conversation = conversation
@@ -43,6 +48,11 @@ class TaskSamples(Sequence[Sample]):
         self.num_samples = len(records) if limit is None else min(limit, len(records))
         if not self.num_samples:
             raise InputError("There is nothing to measure. Received: a reader without records")
+        if shuffled and self.num_samples < 2:
+            raise InputError("Messages are exchanged between samples. Received: one sample alone")
+        self.shuffled = shuffled
+        rng = random.Random(f"shuffled evaluation-{seed}")
+        self._distance = rng.randrange(1, self.num_samples) if shuffled else 0
 
     def __len__(self) -> int:
         return self.num_samples
@@ -53,6 +63,18 @@ class TaskSamples(Sequence[Sample]):
         if not -len(self) <= index < len(self):
             raise IndexError(f"sample {index} of {len(self)}")
         index %= len(self)
+        sample = self._sample(index)
+        if not self._distance:
+            return sample
+        if not all(target and "images" in target for target in sample.targets):
+            raise InputError(
+                "Messages are exchanged between samples that are answered with pictures. "
+                f"Received: other targets in sample {sample.key!r}"
+            )
+        other = self._sample((index + self._distance) % len(self))
+        return replace(sample, messages=other.messages)
+
+    def _sample(self, index: int) -> Sample:
         rng = random.Random(f"evaluation-{self.seed}-{index}")
         return self.conversation(self.records[index], rng, False)
 

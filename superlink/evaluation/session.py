@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -10,12 +10,22 @@ from typing import Any, Literal
 from ..errors import InputError, RoutingError
 from ..interfaces import Sample
 from ..link import written_tokens
+from ..linked.options import NO_OPTIONS, DecoderOptions
 from ..tasks.chunks import Chunks, target_names
 from ..training import DataChoice
-from .answering import Answering, Routing
-from .cards import PaperFigure, ResultCard, compare, draw_cases, extreme_cases, versions
+from .answering import Answering, Asking, Routing
+from .cards import (
+    PaperFigure,
+    ResultCard,
+    compare,
+    draw_cases,
+    extreme_cases,
+    first_cases,
+    versions,
+)
 from .evaluator import Evaluator
 from .identity import file_states
+from .notes import notes_of
 from .processes import Processes
 from .runner import Evaluation, evaluate
 from .samples import TaskSamples, read_batches
@@ -43,6 +53,8 @@ class Session:
     """What measures."""
     measure_options: Mapping[str, Any] = field(default_factory=dict)
     """What the evaluator was made with."""
+    decoder_options: DecoderOptions = field(default_factory=lambda: NO_OPTIONS)
+    """What decoders are asked for, by their names; a `SuperLinkModel` alone takes any."""
     seed: int = 0
     """Of the samples."""
     batch_size: int = 16
@@ -75,13 +87,14 @@ class Session:
             **{"measure": dict(self.measure_options), "seed": self.seed},
             "files": file_states((self.choice.options, self.measure_options)),
             "versions": versions(),
+            **self._asked_for(),
         }
         self.check()
         # Forced routing first: it is quick, and shows mistakes that would end the other one too.
         order = sorted(routings, key=lambda routing: routing != "forced")
         found = {
             routing: evaluate(
-                self.model,
+                self._answering(),
                 self.samples,
                 self.evaluator,
                 routing,
@@ -147,9 +160,10 @@ class Session:
         pictures: dict[str, str] = {}
         folder.mkdir(parents=True, exist_ok=True)
         for routing, evaluation in found.items():
-            cases = extreme_cases(evaluation, self.evaluator, _NUM_CASES)
+            cases = first_cases(evaluation, self.evaluator)
+            cases |= extreme_cases(evaluation, self.evaluator, _NUM_CASES)
             pictures |= draw_cases(
-                self.model,
+                self._answering(),
                 self.samples,
                 cases,
                 routing,
@@ -190,24 +204,22 @@ class Session:
             "records": len(self.samples.records),
             "batch size": self.batch_size,
             **(asdict(self.chunks) if self.chunks else {}),
+            **self._asked_for(),
         }
+
+    def _answering(self) -> Answering:
+        asked = any(self.decoder_options.values())
+        return Asking(self.model, self.decoder_options) if asked else self.model
+
+    def _asked_for(self) -> dict[str, Any]:
+        """What replies depend on beside model and data, where it is not as usual."""
+        options = {name: dict(given) for name, given in self.decoder_options.items() if given}
+        found: dict[str, Any] = {"decoder options": options} if options else {}
+        return found | ({"shuffled": True} if self.samples.shuffled else {})
 
     def notes(self, found: Mapping[Routing, Evaluation]) -> tuple[str, ...]:
         """What a reader of the metrics must know beside them."""
-        notes = [
-            f"{routing} routing: {remark}"
-            for routing, evaluation in found.items()
-            for remark in (
-                *self.evaluator.remarks(evaluation.measured),
-                *_cut_and_failed(evaluation, self.max_new_tokens),
-            )
-        ]
-        problems = getattr(self.samples.records, "problems", ())
-        reasons = problems.reasons() if problems else {}
-        notes += [f"{count} items of the data were left out: {r}" for r, count in reasons.items()]
-        broken = next(iter(found.values())).broken
-        notes += [f"sample {index} was left out: {reason}" for index, reason in broken.items()]
-        return tuple(notes)
+        return tuple(notes_of(self.samples, self.evaluator, found, self.max_new_tokens))
 
     def _prompts(self, found: Mapping[Routing, Evaluation]) -> tuple[tuple[str, str], ...]:
         broken = next(iter(found.values())).broken
@@ -245,18 +257,6 @@ class Session:
 
 def _progress(folder: Path) -> Path:
     return folder / "progress"
-
-
-def _cut_and_failed(evaluation: Evaluation, max_new_tokens: int) -> Iterator[str]:
-    """What a reader must know of answers that did not come to their end."""
-    number = len(evaluation.measured)
-    if cut := evaluation.num_cut:
-        yield (
-            f"{cut} of {number} answers ran into max_new_tokens={max_new_tokens}, and count as "
-            "they are"
-        )
-    if failed := evaluation.num_failed:
-        yield f"{failed} calls could not be served"
 
 
 def _pictures_of(folder: Path) -> set[str]:

@@ -58,3 +58,28 @@ def test_last_batch_is_shorter():
 def test_negative_workers_are_refused():
     with pytest.raises(ConfigError, match="workers"):
         read_batches(TaskSamples(range(7), _converse), 3, [0], -1)
+
+
+def _draw(record, rng, training):
+    messages = (Message("user", f"draw {record}"), Message("assistant", "Here[GEN]."))
+    return Sample(messages, targets=({"images": (record,)},), key=str(record))
+
+
+@pytest.mark.parametrize("number", [2, 3, 50])
+def test_shuffled_samples_have_the_messages_of_others_and_their_own_targets(number):
+    plain = TaskSamples(range(number), _draw)
+    shuffled = TaskSamples(range(number), _draw, shuffled=True)
+    assert [sample.targets for sample in shuffled] == [sample.targets for sample in plain]
+    assert [sample.key for sample in shuffled] == [sample.key for sample in plain]
+    assert sorted(_texts(shuffled)) == sorted(_texts(plain))
+    pairs = zip(_texts(shuffled), _texts(plain), strict=True)
+    assert all(one != other for one, other in pairs)
+    assert _texts(shuffled) == _texts(TaskSamples(range(number), _draw, shuffled=True))
+
+
+def test_what_cannot_be_shuffled_is_refused():
+    with pytest.raises(InputError, match="one sample alone"):
+        TaskSamples(range(9), _draw, limit=1, shuffled=True)
+    boxes = Sample((Message("user", "?"),), targets=({"bboxes": ()},), key="one")
+    with pytest.raises(InputError, match="answered with pictures"):
+        TaskSamples(range(2), lambda *_: boxes, shuffled=True)[0]

@@ -1,7 +1,7 @@
 """Result cards: numbers, what they were made with, and pictures, in files that others can read."""
 
 from .card import ResultCard
-from .cases import draw_cases, extreme_cases
+from .cases import draw_cases, extreme_cases, first_cases
 from .collection import cards_page, find_cards
 from .paper import PaperFigure, benchmark_names, check_benchmark, compare
 from .surroundings import hardware, versions
@@ -16,6 +16,7 @@ __all__ = [
     "draw_cases",
     "extreme_cases",
     "find_cards",
+    "first_cases",
     "hardware",
     "versions",
 ]

@@ -1,4 +1,4 @@
-"""The best and the worst replies of an evaluation, as pictures."""
+"""The first, the best and the worst replies of an evaluation, as pictures."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from ...visualization import draw_reply, draw_target, grid
 from ..answering import Answering, Routing
 from ..evaluator import Evaluator
 from ..runner import Evaluation, ask, question
+from .pictured import picture_rows, wants_pictures
 
-__all__ = ["draw_cases", "extreme_cases"]
+__all__ = ["draw_cases", "extreme_cases", "first_cases"]
 
 _MAX_WIDTH = 1600
 _THRESHOLD = 0.3
@@ -41,6 +42,13 @@ def extreme_cases(
     return {name: tuple(found) for name, found in (("best", best), ("worst", worst)) if found}
 
 
+def first_cases(evaluation: Evaluation, evaluator: Evaluator) -> dict[str, tuple[int, ...]]:
+    """Indices of the `first` samples, as many as the evaluator shows: nobody chose them."""
+    whole = [index for index in range(len(evaluation.rows)) if index not in evaluation.broken]
+    chosen = tuple(whole[: evaluator.num_first])
+    return {"first": chosen} if chosen else {}
+
+
 def draw_cases(
     model: Answering,
     samples: Sequence[Sample],
@@ -60,19 +68,16 @@ def draw_cases(
     for name, indices in cases.items():
         chosen = [samples[index] for index in indices]
         replies = ask(model, chosen, routing, max_new_tokens=max_new_tokens, chunks=chunks)
-        drawn = [
-            picture
-            for sample, reply in zip(chosen, replies, strict=True)
-            if sample.images
-            for picture in _pair(sample, reply)
-        ]
+        pairs = [*zip(chosen, replies, strict=True)]
+        drawn = [row for sample, reply in pairs for row in picture_rows(sample, reply)]
+        drawn += [_pair(s, r) for s, r in pairs if s.images and not wants_pictures(s)]
         if drawn:
             file = f"{name}-{routing}.jpg"
-            sheet = grid(drawn, columns=4)
+            sheet = grid([picture for row in drawn for picture in row], columns=2 * len(drawn[0]))
             sheet.thumbnail((_MAX_WIDTH, sheet.height))
             sheet.save(folder / file, quality=85)
             title = f"{name} replies, {routing} routing: expected left, replied right"
-            pictures[title] = file
+            pictures[title if len(drawn[0]) == 2 else f"{title}, source before them"] = file
     return pictures
 
 

@@ -10,11 +10,12 @@ from PIL import Image
 
 from superlink.data import SceneDataset
 from superlink.evaluation import Evaluation, Evaluator
-from superlink.evaluation.cards.cases import draw_cases, extreme_cases
+from superlink.evaluation.cards.cases import draw_cases, extreme_cases, first_cases
 from superlink.interfaces import (
     IMAGE,
     REGION,
     Call,
+    ImagePrediction,
     InstancePrediction,
     Message,
     Region,
@@ -94,3 +95,61 @@ def test_what_was_marked_is_seen(tmp_path):
         draw_cases(Copying(), [sample], {"best": (0,)}, "forced", tmp_path)
         pictures.append((tmp_path / "best-forced.jpg").read_bytes())
     assert pictures[0] != pictures[1]
+
+
+def test_first_are_those_that_were_measured():
+    class Showing(Graded):
+        num_first = 2
+
+    assert first_cases(_evaluation(0.5, "broken", 1.0, 0.7), Showing()) == {"first": (0, 2)}
+    assert first_cases(_evaluation(0.5, 1.0), Graded()) == {}
+
+
+class Painting:
+    """Answers with blue pictures."""
+
+    def __init__(self, count=1):
+        self.count = count
+
+    def answer(self, samples, routing="generated", *, max_new_tokens=128):
+        images = (Image.new("RGB", (16, 16), "blue"),) * self.count
+        made = ImagePrediction(images, ("",) * self.count, (0,) * self.count)
+        routes = (Route(0, 1, "[GEN]"),) * self.count
+        call = Call(0, 1, "toy", tuple(range(self.count)))
+        if not self.count:
+            return [Reply("No.", "No.") for _ in samples]
+        return [Reply("Here it is.", "", routes, (call,), (made,)) for _ in samples]
+
+
+def _painted(source=None):
+    parts = ("make it red",) if source is None else (IMAGE, "make it red")
+    messages = (Message("user", parts), Message("assistant", "Here it is[GEN]."))
+    target = {"images": (Image.new("RGB", (16, 16), "red"),), "captions": ("red",)}
+    return Sample(messages, () if source is None else (source,), targets=(target,), key="one")
+
+
+def _colours(folder, title, columns):
+    """The colour in the upper part of each column of a sheet."""
+    (name,) = title.values()
+    with Image.open(folder / name) as sheet:
+        width = sheet.width / columns
+        pixels = [sheet.getpixel((round((i + 0.5) * width), 100)) for i in range(columns)]
+    return ["".join("x" if level > 128 else "." for level in pixel) for pixel in pixels]
+
+
+def test_pictures_stand_beside_the_wanted_ones(tmp_path):
+    found = draw_cases(Painting(), [_painted()] * 2, {"first": (0, 1)}, "forced", tmp_path)
+    assert list(found) == ["first replies, forced routing: expected left, replied right"]
+    assert _colours(tmp_path, found, 4) == ["x..", "..x", "x..", "..x"]
+
+
+def test_source_of_an_edit_stands_before_them(tmp_path):
+    sample = _painted(Image.new("RGB", (16, 16), "lime"))
+    found = draw_cases(Painting(), [sample], {"first": (0,)}, "forced", tmp_path)
+    assert "source before them" in next(iter(found))
+    assert _colours(tmp_path, found, 3) == [".x.", "x..", "..x"]
+
+
+def test_place_of_a_picture_that_was_not_made_is_white(tmp_path):
+    found = draw_cases(Painting(0), [_painted()], {"worst": (0,)}, "generated", tmp_path)
+    assert _colours(tmp_path, found, 2) == ["x..", "xxx"]
