@@ -13,12 +13,13 @@ from superlink.training.dataset import open_data
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 RECIPES = [
-    EXAMPLES / name / "recipe.yaml"
-    for name in ("few_images", "few_poses", "poses", "regions", "scenes")
+    *(EXAMPLES / name / "recipe.yaml" for name in ("few_images", "few_poses", "poses")),
+    *(EXAMPLES / name / "recipe.yaml" for name in ("regions", "scenes")),
+    *(EXAMPLES / "pictures" / name for name in ("icons.yaml", "edits.yaml")),
 ]
 
 
-@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.parent.name)
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_decoders_take_their_settings(path):
     registry = default_registry()
     for choice in load_recipe(path).model.decoders:
@@ -27,7 +28,7 @@ def test_decoders_take_their_settings(path):
         validate_config(config_class, choice.config, "the recipe")
 
 
-@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.parent.name)
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_stages_read_data_whose_tokens_the_model_has(path):
     recipe, registry = load_recipe(path), default_registry()
     tokens = {
