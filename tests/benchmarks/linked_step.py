@@ -36,6 +36,7 @@ from superlink.training.dataset import open_data
 from superlink.training.parameters import freeze
 
 BATCH_SIZE = 8
+_MODELS = ("masks", "poses", "pictures")
 _EXAMPLES = Path(__file__).parents[2] / "examples"
 NUM_BATCHES = 4
 """Pairs take turns at so many batches, so that no length or number of routes is special."""
@@ -116,7 +117,7 @@ class LinkedStep:
         work.states.grad = None
         maps = [
             one.detach().requires_grad_(train_image)
-            for one in work.decoder_inputs["image_features"]
+            for one in work.decoder_inputs.get("image_features", ())
         ]
         inputs = DecoderInputs(work.decoder_inputs, image_features=tuple(maps))
         links = self.model.link(self.name, work.calls, work.states)
@@ -165,13 +166,16 @@ def main() -> None:
     """Measure, and show the result."""
     masks = {"action": "store_true", "help": "the model of examples/scenes, which has masks"}
     poses = {"action": "store_true", "help": "the model of examples/poses, which has keypoints"}
-    chosen = arguments(__doc__, masks=masks, poses=poses)
+    pictures = {"action": "store_true", "help": "the model of examples/pictures that draws icons"}
+    chosen = arguments(__doc__, masks=masks, poses=poses, pictures=pictures)
     quiet_transformers()
     recipe = load_recipe(DEMO_RECIPE)
     if chosen.masks:
         recipe = load_recipe(_EXAMPLES / "scenes" / "recipe.yaml", ["stages.3.data=detection"])
     if chosen.poses:
         recipe = load_recipe(_EXAMPLES / "poses" / "recipe.yaml", ["stages.3.data=poses"])
+    if chosen.pictures:
+        recipe = load_recipe(_EXAMPLES / "pictures" / "icons.yaml", ["stages.1.data=icons"])
     step = LinkedStep(recipe)
     fixed = "decoder, fixed image"
     seconds = take_turns(
@@ -190,7 +194,7 @@ def main() -> None:
         f"linked / (llm + {fixed})": ratio(linked, [llm, seconds[fixed]]),
     }
     command = f"python tests/benchmarks/linked_step.py --pairs {chosen.pairs}"
-    command += "".join(f" --{name}" for name in ("masks", "poses") if getattr(chosen, name))
+    command += "".join(f" --{name}" for name in _MODELS if getattr(chosen, name))
     Report("linked training step", command, seconds, ratios, step.facts()).show(chosen.json)
 
 
