@@ -52,7 +52,7 @@ def interactive_conversation(
         training: Whether to vary which objects are marked, and how. Evaluation marks every object,
             in the order of the record, by exact outlines and points of the usual size.
         prompts: The kinds of regions, all as often: `point`, `box`, `scribble`, `circle`,
-            `polygon`, `mask`.
+            `polygon`, `mask`; one that stands twice is drawn twice as often.
         max_regions: In training from 1 to so many objects are marked, in evaluation so many of the
             record at most.
         variety: Share of training questions in free wording.

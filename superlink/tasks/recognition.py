@@ -40,7 +40,7 @@ def recognition_conversation(
         rng: Where all random draws come from.
         training: Whether to vary question and regions.
         prompts: The kinds of regions, all as often: `point`, `box`, `scribble`, `circle`,
-            `polygon`, `mask`.
+            `polygon`, `mask`; one that stands twice is drawn twice as often.
         max_regions: In training from 1 to so many turns, each on another object.
         variety: Share of training questions in free wording.
         flip: Share of training images that are mirrored, with left and right exchanged in words.
