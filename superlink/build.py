@@ -293,6 +293,19 @@ def _link(
         raise
 
 
+def _whole_paths(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A decoder's settings, in which each `source` that is a folder has its whole path: a
+    checkpoint must find it from wherever it is loaded."""
+
+    def found(key: str, value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return _whole_paths(value)
+        here = key == "source" and isinstance(value, str) and Path(value).is_dir()
+        return str(Path(value).resolve()) if here else value
+
+    return {key: found(key, value) for key, value in config.items()}
+
+
 def _bind(choice: DecoderChoice, registry: Registry) -> BoundDecoder:
     spec = registry.decoder(choice.name)
     decoder = registry.build("decoder", choice.name, choice.config)
@@ -303,7 +316,7 @@ def _bind(choice: DecoderChoice, registry: Registry) -> BoundDecoder:
         decoder=decoder,
         tokens=_tokens(choice, spec),
         num_queries=choice.num_queries or spec.num_queries,
-        config=choice.config,
+        config=_whole_paths(choice.config),
         loss_weight=choice.loss_weight,
         separate_banks=choice.separate_banks,
         distribution=registry.distribution_of("decoder", choice.name),

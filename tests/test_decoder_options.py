@@ -89,6 +89,7 @@ def test_the_command_line_finds_the_decoder_that_takes_an_option(model):
         ("light", "KEY=VALUE"),
         ("=3", "KEY=VALUE"),
         ("lite=3", "only option"),
+        ("lite=3", "--option lite=3.*only option.*takes no options"),  # whichever was meant
         ("toy.bax.light=3", "decoder of the model"),
         ("toy.plain.light=3", "takes no options"),
         ("light=[", "not valid YAML"),

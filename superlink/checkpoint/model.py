@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from torch import nn
 from ..errors import CheckpointError
 from ..interfaces import TaskDecoder
 from ..linked import LinkedModel
+from ..linked.bound import kept_names
 from .config import CONFIG, LINKS, describe
 from .files import checked, read_tensors, write_folder, write_tensors
 from .half import halve_files
@@ -81,7 +81,7 @@ def load_weights(model: LinkedModel, folder: str | Path) -> None:
 
         def load(path: Path, decoder: TaskDecoder = bound.decoder) -> Any:
             missing, unexpected = load_model(decoder, str(path), strict=False)
-            if lost := sorted({*_own(decoder, missing), *unexpected}):
+            if lost := sorted({*kept_names(decoder, missing), *unexpected}):
                 raise RuntimeError(f"Missing or without a place: {', '.join(lost[:5])}")
 
         try:
@@ -94,17 +94,11 @@ def load_weights(model: LinkedModel, folder: str | Path) -> None:
             ) from error
 
 
-def _own(decoder: TaskDecoder, names: Iterable[str]) -> list[str]:
-    """The names of weights that belong into a checkpoint."""
-    elsewhere = tuple(f"{path}." for path in decoder.kept_elsewhere())
-    return [name for name in names if not name.startswith(elsewhere)]
-
-
 def _save_decoder(decoder: TaskDecoder, path: Path) -> None:
     """Write what of a decoder belongs into a checkpoint."""
     if decoder.kept_elsewhere():
         state = decoder.state_dict()
-        write_tensors({name: state[name] for name in _own(decoder, state)}, path)
+        write_tensors({name: state[name] for name in kept_names(decoder, state)}, path)
     else:
         save_model(decoder, str(path))  # which knows weights that have two names
 

@@ -13,6 +13,7 @@ import typer
 
 from ..errors import ConfigError
 from ..interfaces.images import open_image
+from .making import options_by_decoder
 from .output import quiet_libraries, stdout
 
 __all__ = ["app"]
@@ -39,6 +40,13 @@ def chat(
         float, typer.Option(min=0, max=1, help="Lowest score that is counted and drawn.")
     ] = 0.25,
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Tokens of an answer at most.")] = 128,
+    option: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=VALUE",
+            help="What a decoder is asked for in each reply: seed=1, size=64x64.",
+        ),
+    ] = None,
     device: Annotated[str, typer.Option(help="Where to run, as torch names it: cuda.")] = "cpu",
     threads: Annotated[int, typer.Option(min=1, help="Threads of torch.")] = 1,
     as_json: Annotated[
@@ -68,13 +76,14 @@ def chat(
     from .transcript import JsonTranscript, TextTranscript
 
     linked = load(model, device=device)
+    asked = options_by_decoder(linked, option or (), progress=not as_json)
     typed = sys.stdin.isatty()
     conversation = Conversation(
         Chat(linked, system=system) if saved is None else Chat.load(saved, linked),
         JsonTranscript() if as_json else TextTranscript(threshold, echo=not typed),
         output,
         threshold,
-        {"max_new_tokens": max_new_tokens},
+        {"max_new_tokens": max_new_tokens, "decoder_options": asked},
     )
     conversation.images += images
     for line in _typed_lines("" if as_json else "> ") if typed else _read_lines():

@@ -164,7 +164,7 @@ def evaluate(
         samples,
         evaluator,
         measure_options=given,
-        decoder_options=options_by_decoder(linked, decoder or ()),
+        decoder_options=options_by_decoder(linked, decoder or (), flag="--decoder"),
         seed=seed,
         batch_size=batch_size,
         max_new_tokens=max_new_tokens,

@@ -51,7 +51,7 @@ def geneval(
     asked = read_prompts(prompts)
     digest = folder_digest(model)
     linked = load(model, device=device)
-    options = options_by_decoder(linked, decoder or ())
+    options = options_by_decoder(linked, decoder or (), flag="--decoder")
     missing = draw_prompts(
         Asking(linked, options),
         asked,

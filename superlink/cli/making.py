@@ -20,13 +20,18 @@ __all__ = ["options_by_decoder", "write_made"]
 
 
 def options_by_decoder(
-    model: SuperLinkModel, texts: Sequence[str], *, progress: bool = False
+    model: SuperLinkModel,
+    texts: Sequence[str],
+    *,
+    flag: str = "--option",
+    progress: bool = False,
 ) -> dict[str, dict[str, Any]]:
     """What `--option KEY=VALUE` asks of each decoder of a model.
 
     Args:
         model: Whose decoders there are.
         texts: `key=value` goes to each decoder that takes it, `decoder.key=value` to this one.
+        flag: How the command calls it, for errors.
         progress: Whether decoders that have a progress bar show it on a terminal.
 
     Raises:
@@ -38,16 +43,17 @@ def options_by_decoder(
     for text in texts:
         key, equals, value = text.partition("=")
         if not equals or not key:
-            raise ConfigError(f"Expected --option KEY=VALUE, as seed=1. Received: {text!r}")
+            raise ConfigError(f"Expected {flag} KEY=VALUE, as seed=1. Received: {text!r}")
         decoder, _, name = key.rpartition(".")
         if decoder and decoder not in options:
             raise ConfigError(
-                f"--option names a decoder of the model, which are {', '.join(options)}. "
+                f"{flag} names a decoder of the model, which are {', '.join(options)}. "
                 f"Received: {text!r}"
             )
-        refused = _give(model, options, name, _parse(value, text), decoder)
+        refused = _give(model, options, name, _parse(value, f"{flag} {text}"), decoder)
         if len(refused) == len([decoder] if decoder else options):
-            raise refused[0]
+            reasons = " ".join(dict.fromkeys(f"{str(error).rstrip('.')}." for error in refused))
+            raise ConfigError(f"No decoder takes {flag} {text}. {reasons}")
     return options
 
 
@@ -76,7 +82,7 @@ def _parse(value: str, text: str) -> Any:
     try:
         return yaml.safe_load(value)
     except yaml.YAMLError as error:
-        raise ConfigError(f"The value of --option {text} is not valid YAML: {error}") from error
+        raise ConfigError(f"The value of {text} is not valid YAML: {error}") from error
 
 
 def _made(reply: Reply) -> list[Image.Image]:

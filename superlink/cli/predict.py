@@ -153,6 +153,8 @@ def predict(
         paths.append(picture)
     for path in paths if not as_json else ():
         stderr.print(f"picture {path}", soft_wrap=True)
+    if not paths and any(isinstance(p, ImagePrediction) for p in reply.predictions):
+        stderr.print("The pictures are not kept: --made FOLDER writes them.", soft_wrap=True)
 
 
 def _check_picture(picture: Path) -> None:

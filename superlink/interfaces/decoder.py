@@ -57,7 +57,8 @@ class TaskDecoder(nn.Module, ABC):
     def kept_elsewhere(self) -> Sequence[str]:
         """Module paths whose weights the factory reads again from where the config says.
 
-        A checkpoint leaves them out: large pretrained parts that were not trained. By default none.
+        A checkpoint leaves them out: large pretrained parts that were neither trained nor given
+        other weights, as `weights` and `start` of a recipe do. By default none.
         """
         return ()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +10,7 @@ from ..errors import ConfigError
 from ..interfaces import DecoderSpec, TaskDecoder
 from ..link import Binding
 
-__all__ = ["BoundDecoder", "Origin", "by_name"]
+__all__ = ["BoundDecoder", "Origin", "by_name", "kept_names"]
 
 
 @dataclass(frozen=True)
@@ -82,3 +82,9 @@ def by_name(decoders: Sequence[BoundDecoder]) -> dict[str, BoundDecoder]:
             f"Received: decoders={names}"
         )
     return dict(zip(names, decoders, strict=True))
+
+
+def kept_names(decoder: TaskDecoder, names: Iterable[str]) -> list[str]:
+    """Those of the names of a decoder's weights that belong into a checkpoint."""
+    elsewhere = tuple(f"{path}." for path in decoder.kept_elsewhere())
+    return [name for name in names if not name.startswith(elsewhere)]

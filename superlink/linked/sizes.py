@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from ..interfaces import TaskDecoder
+from .bound import kept_names
 from .joined import LinkedModel
 
 __all__ = ["PartSize", "part_sizes"]
@@ -54,7 +56,9 @@ def part_sizes(model: LinkedModel, *, backbone_changed: bool = False) -> list[Pa
     if adapter:
         sizes.append(_size("adapter", adapter, (), _bytes(_distinct(adapter)), seen))
     for name, part in _other_parts(model):
-        saved = _bytes(_distinct(part.state_dict().values()))
+        state = part.state_dict()
+        kept = kept_names(part, state) if isinstance(part, TaskDecoder) else state
+        saved = _bytes(_distinct(state[key] for key in kept))
         sizes.append(_size(name, part.parameters(), part.buffers(), saved, seen))
     return sizes
 

@@ -39,7 +39,8 @@ class LinkNaming(nn.Module):
         self._word_ids = word_ids
         self._vocabulary = model.vocabulary
         special = (i for token in backbone.special_tokens() for i in backbone.tokenize(token))
-        self._no_words = {*special, *model.vocabulary.ids.values()}
+        self._controls = {*model.vocabulary.ids.values()}
+        self._no_words = {*special, *self._controls}
         self.heads = nn.ModuleDict(
             {
                 str(size): nn.Linear(size, model.backbone.vocab_size)
@@ -83,7 +84,8 @@ class LinkNaming(nn.Module):
 
     def _question(self, ids: Tensor, labels: Tensor) -> list[int]:
         """The words of the user's message before an answer that begins with some `ids` (T,)."""
-        taught = (labels != IGNORE).tolist()
-        before = dropwhile(lambda pair: pair[1], zip(ids.tolist()[::-1], taught[::-1], strict=True))
+        pairs = zip(ids.tolist()[::-1], (labels != IGNORE).tolist()[::-1], strict=True)
+        # Slots of earlier routes of the answer are not taught, and no part of the question.
+        before = dropwhile(lambda pair: pair[1] or pair[0] in self._controls, pairs)
         asked = {i for i, _ in takewhile(lambda pair: not pair[1], before)}
         return sorted(asked - self._no_words)

@@ -65,7 +65,8 @@ def start_from(
         _check_words(model, source, folder)
     with torch.no_grad():
         for name in wanted:
-            own[name].copy_(theirs[name])
+            if not torch.equal(own[name], theirs[name]):  # see TaskDecoder.kept_elsewhere
+                own[name].copy_(theirs[name])
 
 
 def _weights(model: LinkedModel) -> tuple[dict[str, Tensor], list[str]]:

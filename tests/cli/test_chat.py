@@ -177,6 +177,12 @@ def test_other_languages_come_through(chat):
     assert chat([asked], written=f"{asked}!").stdout == f"> {asked}\n{asked}!\n"
 
 
+def test_options_of_decoders_are_checked_before_the_chat_begins(chat):
+    result = chat(["hello"], "--option", "seed=1", exit_code=2)
+    assert "takes no options" in result.stderr
+    assert result.stdout == ""
+
+
 def test_regions_are_taken_by_the_marks_in_their_order(chat, model, monkeypatch):
     seen = []
     stream = model.stream_sample

@@ -96,3 +96,14 @@ def test_a_route_without_a_phrase_names_the_words_of_its_question(registry, reci
     links = model(**{k: v for k, v in batch.items() if k != "dropped"}).links
     assert naming(links, batch) > 0
     assert naming(links) == 0
+
+
+def test_each_route_of_an_answer_names_the_words_of_the_question(registry, recipe):
+    model = build_model(recipe().model, registry)
+    tokens = model.bound["toy.detection"].tokens
+    answer = f"here{tokens[0]} and{tokens[0]}"
+    target = {"bboxes": torch.zeros(0, 4), "labels": torch.zeros(0, dtype=torch.long)}
+    sample = Sample((Message("user", "Find dog"), Message("assistant", answer)), targets=(target,))
+    batch = model.processor([sample], run_decoders=False)
+    first, second = LinkNaming(model)._asked("toy.detection", batch)
+    assert first == second and model.backbone.tokenize("dog")[0] in first

@@ -149,7 +149,8 @@ class ImageEditingConfig(PictureConfig):
     without a condition are among them."""
     image_guidance_scale: float | None = Field(None, ge=1)
     """How far a prediction moves away from the one without a source image, in the families `unet`
-    and `sdxl`; None is 1.5 there. The others have no such guidance."""
+    and `sdxl`; None is 1.5 there, and 1, which is none, where `image_drop` is 0. The others have no
+    such guidance."""
 
     @model_validator(mode="after")
     def _drops_fit(self) -> Self:

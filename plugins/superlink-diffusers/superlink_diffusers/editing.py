@@ -127,8 +127,10 @@ class ImageEditingDecoder(PictureDecoder):
             model = JoinedSource(self.model, self.family, latents)
             arguments = {"height": height, "width": width}
             return run_pipeline(self, told, null, seeds, options, arguments, model)
-        scale = options.image_guidance_scale or self.config.image_guidance_scale
-        arguments = self.family.editing_arguments(source, (height, width), scale or _IMAGE_GUIDANCE)
+        # Without its source a model that always had one draws nothing of use.
+        usual = _IMAGE_GUIDANCE if self.config.image_drop else 1.0
+        scale = options.image_guidance_scale or self.config.image_guidance_scale or usual
+        arguments = self.family.editing_arguments(source, (height, width), scale)
         return run_pipeline(self, told, null, seeds, options, arguments)
 
     def reconstruct(self, images: Sequence[Image.Image]) -> list[Image.Image]:

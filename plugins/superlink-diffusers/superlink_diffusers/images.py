@@ -14,7 +14,7 @@ def covering(image: Image.Image, size: tuple[int, int]) -> Image.Image:
     """The middle of a picture, as large as fits `size` (height, width) without stretching it."""
     height, width = size
     scale = min(image.width / width, image.height / height)
-    across, down = round(width * scale), round(height * scale)
+    across, down = max(1, round(width * scale)), max(1, round(height * scale))
     left, top = (image.width - across) // 2, (image.height - down) // 2
     return stretched(image.crop((left, top, left + across, top + down)), size)
 

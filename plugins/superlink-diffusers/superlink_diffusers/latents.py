@@ -26,7 +26,9 @@ def encode(vae: nn.Module, images: Tensor, dtype: torch.dtype) -> Tensor:
     with torch.autocast(images.device.type, enabled=False):
         found = run.encode(images.to(dtype))
     spread = getattr(found, "latent_dist", None)
-    latents: Tensor = found.latent if spread is None else spread.mode()
+    # Without a spread the classes of diffusers call them one or the other.
+    plain: Any = getattr(found, "latent", getattr(found, "latents", None))
+    latents: Tensor = plain if spread is None else spread.mode()
     return latents.float()
 
 

@@ -35,7 +35,8 @@ class Place:
         if not Path(self.source).is_dir() and not _ID.fullmatch(self.source):
             raise CheckpointError(
                 "A source is a folder that DiffusionPipeline.save_pretrained wrote, or an id on "
-                f"the Hugging Face Hub. Received: {self.source!r}, where there is no folder"
+                f"the Hugging Face Hub. Received: {self.source!r}, where there is no folder. If a "
+                "checkpoint names one that was moved, change source in its config.json"
             )
 
     @property

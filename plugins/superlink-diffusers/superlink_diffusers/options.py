@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator
 
@@ -17,7 +17,7 @@ class PictureOptions(BaseModel):
     seed: int = 0
     """Gives other pictures of the same request. The seed of each picture is made of it, of the key
     of the sample, and of the place of its route in the call."""
-    seeds: tuple[int, ...] = ()
+    seeds: tuple[Annotated[int, Field(ge=0, lt=2**63)], ...] = ()
     """Seeds of the first pictures of each call, as `ImagePrediction.seeds` tells them: these
     pictures are made again."""
     size: tuple[PositiveInt, PositiveInt] | None = None
@@ -40,4 +40,4 @@ class EditingOptions(PictureOptions):
 
     image_guidance_scale: float | None = Field(None, ge=1)
     """How far a prediction moves away from the one without a source image; 1.5 is usual. In the
-    families `unet` and `sdxl` alone."""
+    families `unet` and `sdxl` alone, and with `guidance_scale` above 1."""

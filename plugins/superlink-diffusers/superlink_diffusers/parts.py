@@ -92,8 +92,14 @@ def _make_vae(config: PictureConfig, place: Place | None) -> Any:
     kind = settings.pop("type", None)
     if kind == "pixels":
         _refuse_others(settings, ("patch", "scaling_factor"), "A space of pixels", "vae")
-        return PixelSpace(**settings).to(getattr(torch, config.dtype))
-    return _make(kind, settings, "vae", config.dtype)
+        return _called(PixelSpace, settings, "vae").to(getattr(torch, config.dtype))
+    made = _make(kind, settings, "vae", config.dtype)
+    if not {"latent_channels", "scaling_factor"} <= made.config.keys():
+        raise ConfigError(
+            f"An autoencoder has latent_channels and a scaling_factor. Received: {kind}. Choose "
+            "AutoencoderKL, AutoencoderDC or the like"
+        )
+    return made
 
 
 def _make_scheduler(config: PictureConfig, family: Family, place: Place | None) -> Any:
@@ -109,7 +115,7 @@ def _make_scheduler(config: PictureConfig, family: Family, place: Place | None) 
     cls = load_class(kind or own, "scheduler")
     known = _arguments(cls)
     _refuse_others(asked, known, cls.__name__, "scheduler")
-    made = cls(**{name: value for name, value in (base | asked).items() if name in known})
+    made = _called(cls, {k: v for k, v in (base | asked).items() if k in known}, "scheduler")
     family.check_scheduler(made)
     return made
 
@@ -122,14 +128,23 @@ def _make(kind: Any, settings: Mapping[str, Any], what: str, dtype: str) -> Any:
     """
     cls = load_class(kind, what)
     _refuse_others(settings, _arguments(cls), cls.__name__, what)
+    made = _called(cls, settings, what)
+    # The method of diffusers would warn of parts that it keeps in float32, of which there are none.
+    return nn.Module.to(made, getattr(torch, dtype))
+
+
+def _called(cls: Any, settings: Mapping[str, Any], what: str) -> Any:
+    """What a class makes of its settings.
+
+    Raises:
+        ConfigError: It refuses them.
+    """
     try:
-        made = cls(**settings)
-    except (TypeError, ValueError, NotImplementedError) as error:
+        return cls(**settings)
+    except (TypeError, ValueError, LookupError, RuntimeError) as error:
         raise ConfigError(
             f"{cls.__name__} refuses its settings: {error}. Received: {what}={dict(settings)}"
         ) from error
-    # The method of diffusers would warn of parts that it keeps in float32, of which there are none.
-    return nn.Module.to(made, getattr(torch, dtype))
 
 
 def _refuse_others(given: Mapping[str, Any], known: Any, whose: str, what: str) -> None:

@@ -35,7 +35,7 @@ from .options import PictureOptions
 from .parts import make_parts, place_of
 from .pipelines import run_pipeline
 from .samples import target_captions, target_images
-from .training import frozen_paths, prepare_training
+from .training import frozen_paths, prepare_training, untouched, write_counts
 
 __all__ = ["PictureDecoder"]
 
@@ -77,7 +77,8 @@ class PictureDecoder(TaskDecoder):
         self.captions = self._caption_encoder()
         always = (self.family.input_layer,) if parts.widened else ()
         prepare_training(self.model, config, always)
-        self._elsewhere = self._paths_elsewhere()
+        self._elsewhere, self._written = self._paths_elsewhere(), write_counts(self)
+        self._check_steps(config.num_inference_steps)
 
     def _caption_encoder(self) -> CaptionEncoder | None:
         """The text encoders; the null condition starts from what they make of no words."""
@@ -102,8 +103,8 @@ class PictureDecoder(TaskDecoder):
         return Mapper(hidden_size, self.cond_size, self.length, self.config.mapper_layers)
 
     def kept_elsewhere(self) -> Sequence[str]:
-        """What comes from a source and is not trained."""
-        return self._elsewhere
+        """What comes from a source, and is neither trained nor replaced."""
+        return untouched(self._elsewhere, self, self._written)
 
     def train(self, mode: bool = True) -> PictureDecoder:
         """Frozen parts stay as they are used."""
@@ -124,6 +125,7 @@ class PictureDecoder(TaskDecoder):
         found = validate_config(self.options_class, options, "a reply's pictures")
         if found.size is not None:
             self.family.check_size(found.size, self.model.config, self.factor, "size")
+        self._check_steps(found.num_inference_steps or 1)
         scale = found.guidance_scale
         if scale is not None and scale > 1 and not self.config.condition_drop:
             raise ConfigError(
@@ -131,6 +133,19 @@ class PictureDecoder(TaskDecoder):
                 f"Received: guidance_scale={scale}. Leave it out"
             )
         return found
+
+    def _check_steps(self, number: int) -> None:
+        """Refuse more steps than the scheduler has times.
+
+        Raises:
+            ConfigError: There are more.
+        """
+        most = int(self.scheduler.config.num_train_timesteps)
+        if number > most:
+            raise ConfigError(
+                f"The scheduler has {most} times (num_train_timesteps). "
+                f"Received: num_inference_steps={number}. Choose fewer"
+            )
 
     def prepare(self, call: CallInput, *, training: bool) -> dict[str, Any]:
         """Turn pictures into pixels, and draw what training draws.

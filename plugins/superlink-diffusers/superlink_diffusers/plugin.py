@@ -31,6 +31,7 @@ def superlink_decoders() -> Iterable[DecoderSpec]:
         num_queries=64,
         factory="superlink_diffusers.editing:ImageEditingDecoder",
         config_class="superlink_diffusers.config:ImageEditingConfig",
+        names_image=True,
         requires=_REQUIRES,
         license="Apache-2.0",
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from torch import nn
@@ -11,7 +11,7 @@ from superlink.errors import ConfigError, MissingDependencyError
 
 from .config import LoraSettings, PictureConfig
 
-__all__ = ["frozen_paths", "prepare_training"]
+__all__ = ["frozen_paths", "prepare_training", "untouched", "write_counts"]
 
 
 def prepare_training(model: nn.Module, config: PictureConfig, always: Sequence[str]) -> None:
@@ -67,3 +67,18 @@ def frozen_paths(module: nn.Module, path: str) -> Iterator[str]:
         return
     for name, child in module.named_children():
         yield from frozen_paths(child, f"{path}.{name}")
+
+
+def write_counts(module: nn.Module) -> dict[str, int]:
+    """How often torch wrote to each of a module's weights."""
+    return {name: weight._version for name, weight in module.named_parameters()}
+
+
+def untouched(paths: Sequence[str], module: nn.Module, before: Mapping[str, int]) -> list[str]:
+    """Those of the paths below which no weight was written to since `write_counts` said `before`.
+
+    A checkpoint that a training starts from, or a file of weights, may have brought others than
+    those of the source.
+    """
+    written = [name for name, count in write_counts(module).items() if count != before.get(name)]
+    return [path for path in paths if not any(name.startswith(f"{path}.") for name in written)]

@@ -52,3 +52,8 @@ def test_the_space_of_pixels_loses_nothing(patch):
 def test_patches_that_pipelines_cannot_count_are_refused():
     with pytest.raises(ConfigError, match=r"power of 2\. Received: patch=6"):
         PixelSpace(6)
+
+
+def test_a_picture_much_smaller_than_the_size_is_not_lost():
+    found = covering(Image.new("RGB", (3, 3), "red"), (64, 512))
+    assert found.getpixel((10, 10)) == (255, 0, 0)

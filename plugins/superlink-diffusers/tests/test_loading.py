@@ -11,9 +11,10 @@ from huggingface_hub import constants
 from safetensors.torch import load_file
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from superlink import load
+from superlink import build, load
 from superlink.checkpoint import save
 from superlink.errors import CheckpointError, ConfigError, InputError
+from superlink.linked import part_sizes
 from superlink.registry import default_registry
 from superlink.testing.decoder_linking import COMPANION, link_alone, registry_of
 from superlink_diffusers.config import ImageEditingConfig, TextToImageConfig
@@ -141,7 +142,7 @@ def test_an_autoencoder_may_have_a_source_of_its_own(folder, drawing):
     path, written = folder()
     found = drawing(vae={"source": str(path), "folder": "vae"})
     assert torch.equal(found.vae.encoder.conv_in.weight, written.vae.encoder.conv_in.weight)
-    assert found.kept_elsewhere() == ("vae",)
+    assert found.kept_elsewhere() == ["vae"]
     alone = drawing(vae={"source": str(path / "vae")})
     assert torch.equal(alone.vae.encoder.conv_in.weight, written.vae.encoder.conv_in.weight)
 
@@ -229,3 +230,46 @@ def test_an_edit_that_is_read_predicts(folder):
     decoder, call = ImageEditingDecoder(config).eval(), edit_call(1)
     found = decoder.predict(links_of(decoder, [call]), inputs_of(decoder, [call], training=False))
     assert found[0].images[0].size == call.image.size
+
+
+@pytest.mark.parametrize("train", ["connector", "lora"])
+def test_weights_that_replace_those_of_the_source_are_kept(folder, tmp_path, train):
+    """As where a training starts from a model that was trained whole."""
+    path, _ = folder()
+    spec = default_registry().decoder(DRAWING)
+    decoder = read(path, train=train)
+
+    def kept_away(one):
+        paths = tuple(f"{path}." for path in one.kept_elsewhere())
+        return [n for n, _ in one.named_parameters() if n.startswith(paths) and "vae." not in n]
+
+    assert kept_away(decoder)
+    frozen = {n: p for n, p in decoder.model.named_parameters() if not p.requires_grad}
+    with torch.no_grad():
+        for weight in frozen.values():
+            weight.copy_(weight + 1)
+    assert not kept_away(decoder)
+    config = TINY | {"source": str(path), "train": train}
+    save(link_alone(spec, decoder, config), tmp_path / "checkpoint")
+    again = load(tmp_path / "checkpoint", registry_of(spec, COMPANION)).bound[DRAWING].decoder
+    state = again.model.state_dict()
+    assert all(torch.equal(weight, state[name]) for name, weight in frozen.items())
+    assert not kept_away(again)  # so that the next save keeps them, too
+
+
+def test_a_relative_source_is_found_from_elsewhere(folder, tmp_path, monkeypatch):
+    path, _ = folder()
+    monkeypatch.chdir(path.parent)
+    config = TINY | {
+        "vae": {"source": path.name, "folder": "vae"},
+        "model": FAMILIES["unet"]["model"],
+    }
+    kept = build._bind(build.DecoderChoice(name=DRAWING, config=config), default_registry()).config
+    assert kept["vae"] == {"source": str(path), "folder": "vae"}
+
+
+def test_the_size_of_a_checkpoint_is_that_of_what_it_holds(folder):
+    path, _ = folder()
+    model = link_alone(default_registry().decoder(DRAWING), read(path, train="connector"), {})
+    (size,) = (one for one in part_sizes(model) if one.name == f"decoder {DRAWING}")
+    assert size.checkpoint_bytes == model.bound[DRAWING].decoder.null.nbytes < size.weight_bytes

@@ -56,6 +56,7 @@ def test_one_decoder_draws_and_one_edits():
         "diffusers.image_editing": (("[EDIT]",), True),
     }
     assert {spec.num_queries for spec in SPECS.values()} == {64}
+    assert SPECS["diffusers.image_editing"].names_image
 
 
 @pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)

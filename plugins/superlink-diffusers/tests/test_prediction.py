@@ -97,6 +97,9 @@ def test_options_ask_for_size_and_steps(drawing, capfd):
         ({"size": "ax8"}, "size.0"),
         ({"steps": 3}, "unknown key 'steps'"),
         ({"guidance_scale": 0.5}, "guidance_scale"),
+        ({"num_inference_steps": 1001}, "has 1000 times"),
+        ({"seeds": [2**70]}, "seeds.0"),
+        ({"seeds": [-1]}, "seeds.0"),
         ({"image_guidance_scale": 2.0}, "unknown key 'image_guidance_scale'"),
     ],
 )
@@ -281,3 +284,45 @@ def test_what_the_autoencoder_alone_makes_of_pictures(editing, family):
     assert (found[0].tobytes() == images[0].tobytes()) == lossless
     alone = decoder.reconstruct(images[1:2])[0]
     np.testing.assert_allclose(np.asarray(alone, int), np.asarray(found[1], int), atol=1)
+
+
+def test_a_model_that_always_had_its_source_is_not_guided_by_it(editing):
+    """What the model makes of no source then never matters."""
+
+    def found(image_drop):
+        decoder = editing(image_drop=image_drop)
+        forward, half = decoder.model.forward, decoder.model.config.out_channels
+
+        def spoilt(noised, *rest, **named):
+            (values,) = forward(noised, *rest, **named)
+            blind = (noised[:, half:] == 0).flatten(1).all(1)
+            return (values.masked_fill(blind.view(-1, 1, 1, 1), 50.0),)
+
+        plain = pictures(decoder, [edit_call(1)])[0].images[0]
+        decoder.model.forward = spoilt
+        return same(plain, pictures(decoder, [edit_call(1)])[0].images[0])
+
+    assert found(0.0) and not found(0.1)
+
+
+def test_an_autoencoder_without_a_spread_serves(drawing):
+    sides = {"encoder_block_out_channels": (8, 8), "decoder_block_out_channels": (8, 8)}
+    blocks = {"num_encoder_blocks": (1, 1), "num_decoder_blocks": (1, 1)}
+    decoder, call = drawing(vae={"type": "AutoencoderTiny"} | sides | blocks), draw_call(1)
+    value, _ = decoder.loss(links_of(decoder, [call]), inputs_of(decoder, [call]))["diffusion"]
+    assert value.isfinite()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"scheduler": {"beta_schedule": "foo"}}, "DDIMScheduler refuses its settings: foo"),
+        ({"scheduler": {"num_train_timesteps": "x"}}, "refuses its settings"),
+        ({"vae": {"type": "pixels", "patch": 2.5}}, "PixelSpace refuses its settings"),
+        ({"vae": {"type": "UNet2DModel"}}, "has latent_channels.*Received: UNet2DModel"),
+        ({"num_inference_steps": 2000}, "has 1000 times"),
+    ],
+)
+def test_parts_that_cannot_be_made_say_what_is_wrong(drawing, changes, message):
+    with pytest.raises(ConfigError, match=message):
+        drawing(**changes)

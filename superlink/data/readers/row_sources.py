@@ -152,7 +152,7 @@ def _read_jsonl(path: Path, problems: Problems) -> Iterator[tuple[int, Row]]:
 def _read_csv(path: Path, problems: Problems) -> Iterator[tuple[int, Row]]:
     """Number of the last line of each row, and its values by the names in the first line."""
     try:
-        text = read_file(path).decode("utf-8")
+        text = read_file(path).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(f"{str(path)!r} is no UTF-8: {error}. Write it as UTF-8.") from error
     reader = csv.DictReader(io.StringIO(text, newline=""))

@@ -55,6 +55,12 @@ def test_folder_of_csv_takes_quotes_and_lines_within_them(tmp_path):
     assert records[1].key == "metadata.csv#line 4"
 
 
+def test_csv_of_a_spreadsheet_begins_with_a_mark(tmp_path):
+    lines = ("\ufefffile_name,text", "a.png,red", "sub/b.png,blue")
+    records = read_caption_folder(_folder(tmp_path, *lines, name="metadata.csv"))
+    assert [record.caption for record in records] == ["red", "blue"]
+
+
 def test_columns_may_have_other_names_and_texts_may_be_several(tmp_path):
     row = {"file": "a.png", "prompts": ["a box", " ", "a red box"], "text": "unused"}
     columns = {"image": "file", "text": "prompts"}
