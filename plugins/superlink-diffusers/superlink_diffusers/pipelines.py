@@ -3,23 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, ClassVar, Protocol
 
 import torch
 from PIL import Image
 from torch import nn
 
-from .family import Condition
+from .config import PictureConfig
+from .family import Condition, Family
 from .loading import load_class
 
-if TYPE_CHECKING:
-    from .pictures import PictureDecoder
+__all__ = ["Artist", "run_pipeline"]
 
-__all__ = ["run_pipeline"]
+
+class Artist(Protocol):
+    """Whatever holds the parts that pictures are made by: a `PictureDecoder`."""
+
+    editing: ClassVar[bool]
+    family: Family
+    model: Any
+    vae: Any
+    scheduler: Any
+
+    @property
+    def config(self) -> PictureConfig:
+        """Steps and guidance where nobody asks for others."""
 
 
 def run_pipeline(
-    decoder: PictureDecoder,
+    decoder: Artist,
     told: Condition,
     null: Condition,
     seeds: Sequence[int],
@@ -52,7 +64,7 @@ def run_pipeline(
     return images
 
 
-def make_pipeline(decoder: PictureDecoder, model: nn.Module) -> Any:
+def make_pipeline(decoder: Artist, model: nn.Module) -> Any:
     """The family's pipeline, with a scheduler that no other one counts in."""
     family = decoder.family
     name = family.editing_pipeline if decoder.editing else family.pipeline
