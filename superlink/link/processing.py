@@ -271,10 +271,12 @@ class Processor:
     ) -> CallInput:
         token = routes[call.routes[0]].token
         if self.vocabulary.lacks_image(call, routes):
+            phrase = routes[call.routes[0]].phrase
+            named = self.vocabulary.bindings[token].names_image and phrase
             raise InputError(
-                f"{token} needs an image, and no message up to turn {call.turn} has one, or the "
-                "one that it names. "
-                f"Received: phrase={routes[call.routes[0]].phrase!r}, key={sample.key!r}"
+                f"{token} needs an image, and no message up to turn {call.turn} has "
+                f"{f'the one that it names: {phrase!r}' if named else 'one'}. "
+                f"Received: key={sample.key!r}"
             )
         if self.vocabulary.lacks_leader(call, routes):
             leader = self.vocabulary.bindings[token].follows
