@@ -28,13 +28,16 @@ def draw_call(dummy: CallInput, token: str, num_routes: int, seed: int) -> CallI
     """A call with so many routes of `token`, like the dummy call of a decoder.
 
     With instance targets, each route gets one or three random instances, in a picture whose size
-    depends on the seed. Any other target is used as it is.
+    depends on the seed. Any other target is used as it is, but for its tuples with an entry for
+    each route of the dummy call: they get one for each route of this call, and other pictures.
     """
     phrases = tuple(f"thing {index}" for index in range(num_routes))
     call = replace(dummy, tokens=(token,) * num_routes, phrases=phrases, key=f"case {seed}")
+    instances = has_instances(dummy.target)
+    if not instances and dummy.target is not None:
+        call = replace(call, target=_for_each_route(dummy, num_routes, seed))
     if dummy.image is None:
         return call
-    instances = has_instances(dummy.target)
     size = _size(dummy.image.size, seed) if instances else dummy.image.size
     call = replace(call, image=_picture(size, seed))
     if not instances or dummy.target is None:
@@ -64,6 +67,9 @@ def reordered(call: CallInput, order: list[int]) -> CallInput:
     if target is not None and has_instances(target):
         back = torch.tensor(order).argsort()
         target = {**target, "labels": back[torch.as_tensor(target["labels"])]}
+    elif target is not None:
+        mine = _route_keys(call)
+        target = {k: tuple(v[i] for i in order) if k in mine else v for k, v in target.items()}
     tokens, phrases = (tuple(some[i] for i in order) for some in (call.tokens, call.phrases))
     return replace(call, tokens=tokens, phrases=phrases, target=target)
 
@@ -107,6 +113,27 @@ def scaled_target(target: Mapping[str, Any], factor: int) -> dict[str, Any] | No
     if set(target) != {"bboxes", "labels"}:
         return None
     return {**target, "bboxes": torch.as_tensor(target["bboxes"]) * factor}
+
+
+def _route_keys(call: CallInput) -> set[str]:
+    """The keys of a target whose tuples have an entry for each route."""
+    target, number = call.target or {}, len(call.tokens)
+    return {k for k, v in target.items() if isinstance(v, tuple) and len(v) == number}
+
+
+def _for_each_route(dummy: CallInput, num_routes: int, seed: int) -> dict[str, Any]:
+    """The target of a dummy call for another number of routes."""
+
+    def entry(values: tuple[Any, ...], index: int) -> Any:
+        value = values[index % len(values)]
+        drawn = isinstance(value, Image.Image)
+        return _picture(value.size, 100 * seed + index) if drawn else value
+
+    mine = _route_keys(dummy)
+    return {
+        key: tuple(entry(value, i) for i in range(num_routes)) if key in mine else value
+        for key, value in (dummy.target or {}).items()
+    }
 
 
 def _size(size: tuple[int, int], seed: int) -> tuple[int, int]:
