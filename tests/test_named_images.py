@@ -55,5 +55,5 @@ def test_a_reply_is_about_the_image_that_it_names_and_fails_where_there_is_none(
     (reply,) = model.answer([Sample(messages, pictures)], "forced")
     assert [call.image for call in reply.calls] == [0]
     assert "image 4" in reply.failures[0].reason
-    with pytest.raises(InputError, match="the one that it names: .image 4"):
+    with pytest.raises(InputError, match="the one that it names: 'image 4'"):
         model.answer([Sample(messages, pictures)], "forced", strict=True)
