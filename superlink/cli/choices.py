@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from ..errors import ConfigError
 from ..registry import Registry
 from ..registry.suggestions import suggest
 from ..training import DataChoice
 from ..training.dataset import load_reader
+from .key_values import parse_option
 
-__all__ = ["choose_data", "parse_option", "tasks_reading"]
+__all__ = ["choose_data", "tasks_reading"]
 
 _FILES = (".json", ".jsonl", ".odgt", ".parquet", ".arrow", ".tar")
 """Suffixes of files of annotations."""
@@ -61,25 +59,6 @@ def choose_data(
         given.append((_file_parameter(names, form), file))
     asked = _without_twice([parse_option(text, "--conversation") for text in conversation])
     return choice.model_copy(update={"options": _without_twice(given), "conversation": asked})
-
-
-def parse_option(text: str, flag: str = "--option") -> tuple[str, Any]:
-    """Key and value of KEY=VALUE; the value is read as YAML, but a routing token as it is.
-
-    Raises:
-        ConfigError: It has no key, no equals sign, or a value that is no YAML.
-    """
-    key, equals, value = text.partition("=")
-    if not equals or not key:
-        raise ConfigError(f"Expected {flag} KEY=VALUE, as num_scenes=50. Received: {text!r}")
-    if re.fullmatch(r"\[[A-Z0-9_]+\]", value):  # a routing token, which YAML takes for a list
-        return key, value
-    try:
-        return key, yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise ConfigError(
-            f"The value of {flag} {text!r} is not valid YAML: {error}. Put it in quotes."
-        ) from error
 
 
 def tasks_reading(form: str, registry: Registry) -> list[str]:

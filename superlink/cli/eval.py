@@ -16,7 +16,8 @@ from rich.text import Text
 
 from ..errors import ConfigError, InputError
 from ..registry.suggestions import suggest
-from .choices import choose_data, parse_option
+from .choices import choose_data
+from .key_values import parse_option
 from .output import quiet_libraries, stderr, stdout
 
 if TYPE_CHECKING:

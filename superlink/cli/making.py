@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-from PIL import Image
-
 from ..errors import ConfigError, InputError, SuperLinkError
-from ..interfaces import ImagePrediction, Reply
+from ..interfaces import Reply
+from ..interfaces.pictures import made_images
+from .key_values import parse_option
 from .output import stderr
 
 if TYPE_CHECKING:
@@ -41,16 +40,14 @@ def options_by_decoder(
     if progress and stderr.is_terminal:
         _give(model, options, "progress", True)
     for text in texts:
-        key, equals, value = text.partition("=")
-        if not equals or not key:
-            raise ConfigError(f"Expected {flag} KEY=VALUE, as seed=1. Received: {text!r}")
+        key, value = parse_option(text, flag, "seed=1")
         decoder, _, name = key.rpartition(".")
         if decoder and decoder not in options:
             raise ConfigError(
                 f"{flag} names a decoder of the model, which are {', '.join(options)}. "
                 f"Received: {text!r}"
             )
-        refused = _give(model, options, name, _parse(value, f"{flag} {text}"), decoder)
+        refused = _give(model, options, name, value, decoder)
         if len(refused) == len([decoder] if decoder else options):
             reasons = " ".join(dict.fromkeys(f"{str(error).rstrip('.')}." for error in refused))
             raise ConfigError(f"No decoder takes {flag} {text}. {reasons}")
@@ -63,7 +60,7 @@ def write_made(reply: Reply, folder: Path) -> list[Path]:
     Raises:
         InputError: The folder cannot be written to.
     """
-    pictures = _made(reply)
+    pictures = made_images(reply)
     if not pictures:
         return []
     paths = []
@@ -76,18 +73,6 @@ def write_made(reply: Reply, folder: Path) -> list[Path]:
     except OSError as error:
         raise InputError(f"The pictures cannot be written to {folder}: {error}") from error
     return paths
-
-
-def _parse(value: str, text: str) -> Any:
-    try:
-        return yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"The value of {text} is not valid YAML: {error}") from error
-
-
-def _made(reply: Reply) -> list[Image.Image]:
-    made = [p for p in reply.predictions if isinstance(p, ImagePrediction)]
-    return [picture for prediction in made for picture in prediction.images]
 
 
 def _give(

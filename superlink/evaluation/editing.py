@@ -15,7 +15,15 @@ from ..errors import InputError
 from ..interfaces import Reply, Sample
 from .answering import Reconstructing
 from .evaluator import Evaluator, Row
-from .pictures import Likeness, WantedPicture, made_pictures, mean_of, wanted_pictures
+from .pictures import (
+    Likeness,
+    WantedPicture,
+    made_pictures,
+    mean_of,
+    picture_rate,
+    pictures_of,
+    wanted_pictures,
+)
 
 __all__ = ["EditingEvaluator"]
 
@@ -110,10 +118,8 @@ class EditingEvaluator(Evaluator):
             InputError: There is nothing to measure.
             MissingDependencyError: A package is not installed.
         """
-        pictures = _pictures(rows)
-        if not pictures:
-            raise InputError("Editing needs at least one wanted picture. Received: none")
-        metrics = {"picture_rate": float(np.mean([picture["made"] for picture in pictures]))}
+        pictures = pictures_of(rows)
+        metrics = picture_rate(pictures, "Editing")
         metrics |= _roots(pictures) | _ratio(pictures, "inside_ratio", _SOURCE, _INSIDE)
         metrics |= _ratio(pictures, "outside_ratio", _OUTSIDE, _AUTOENCODER)
         kinds = sorted({picture["kind"] for picture in pictures if "kind" in picture})
@@ -132,7 +138,7 @@ class EditingEvaluator(Evaluator):
 
     def remarks(self, rows: Sequence[Row]) -> tuple[str, ...]:
         """How many pictures are missing, and what errors outside are compared with."""
-        pictures = _pictures(rows)
+        pictures = pictures_of(rows)
         return (*_remarks(pictures), *self._likeness.remarks(pictures))
 
     def _errors(
@@ -151,10 +157,6 @@ class EditingEvaluator(Evaluator):
                 (again,) = self._autoencoders[decoder]([wanted.image])
                 found[_AUTOENCODER] = _squares(again, wanted.image)[~inside].mean()
         return {name: float(value) for name, value in found.items()}
-
-
-def _pictures(rows: Sequence[Row]) -> list[Row]:
-    return [picture for row in rows for picture in row["pictures"]]
 
 
 def _known(wanted: WantedPicture, key: str) -> tuple[npt.NDArray[np.bool_], Image.Image]:

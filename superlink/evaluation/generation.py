@@ -8,11 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError
 from ..interfaces import Reply, Sample
 from .evaluator import Evaluator, Row
 from .metrics.icon_classifier import ICON_ATTRIBUTES, icon_attributes, icon_classifier
-from .pictures import Likeness, WantedPicture, made_pictures, wanted_pictures
+from .pictures import (
+    Likeness,
+    WantedPicture,
+    made_pictures,
+    picture_rate,
+    pictures_of,
+    wanted_pictures,
+)
 
 __all__ = ["GenerationEvaluator"]
 
@@ -89,10 +95,8 @@ class GenerationEvaluator(Evaluator):
             InputError: There is nothing to measure.
             MissingDependencyError: A package is not installed.
         """
-        pictures = _pictures(rows)
-        if not pictures:
-            raise InputError("Generation needs at least one wanted picture. Received: none")
-        metrics = {"picture_rate": float(np.mean([picture["made"] for picture in pictures]))}
+        pictures = pictures_of(rows)
+        metrics = picture_rate(pictures, "Generation")
         found = {name: _accuracy(pictures, name) for name in _asked(pictures)}
         if judged := [found[name] for name in _JUDGED if name in found]:
             metrics["attribute_accuracy"] = float(np.mean(judged))
@@ -109,7 +113,7 @@ class GenerationEvaluator(Evaluator):
 
     def remarks(self, rows: Sequence[Row]) -> tuple[str, ...]:
         """Who judged the attributes, how many pictures are missing, and what FID depends on."""
-        pictures = _pictures(rows)
+        pictures = pictures_of(rows)
         missing = sum(not picture["made"] for picture in pictures)
         lost = (f"{missing} of {len(pictures)} wanted pictures were not made.",) if missing else ()
         judge = _judge_remarks(_asked(pictures))
@@ -122,10 +126,6 @@ class GenerationEvaluator(Evaluator):
             seen = icon_classifier().name(made)
             row["seen"] = {name: seen[name] for name in asked}
         return row | dict(self._likeness.measure(made, wanted))
-
-
-def _pictures(rows: Sequence[Row]) -> list[Row]:
-    return [picture for row in rows for picture in row["pictures"]]
 
 
 def _asked(pictures: Sequence[Row]) -> list[str]:

@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from ..errors import InputError
 from ..interfaces import ImagePrediction, Reply, Sample
 from .evaluator import Row
 from .metrics.features import Inception, efficientnet_features, frechet_distance, load_efficientnet
@@ -21,7 +22,15 @@ from .routing import needed_targets
 if TYPE_CHECKING:
     from ..backbones.clip import Clip
 
-__all__ = ["Likeness", "WantedPicture", "made_pictures", "mean_of", "wanted_pictures"]
+__all__ = [
+    "Likeness",
+    "WantedPicture",
+    "made_pictures",
+    "mean_of",
+    "picture_rate",
+    "pictures_of",
+    "wanted_pictures",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,6 +155,22 @@ class Likeness:
                 f"FID is of {number} pairs of pictures. It grows as they get fewer: compare it "
                 "with figures of as many."
             )
+
+
+def pictures_of(rows: Sequence[Row]) -> list[Row]:
+    """What the rows of all replies say of single pictures."""
+    return [picture for row in rows for picture in row["pictures"]]
+
+
+def picture_rate(pictures: Sequence[Row], task: str) -> dict[str, float]:
+    """The share of wanted pictures that were made.
+
+    Raises:
+        InputError: None was wanted.
+    """
+    if not pictures:
+        raise InputError(f"{task} needs at least one wanted picture. Received: none")
+    return {"picture_rate": float(np.mean([picture["made"] for picture in pictures]))}
 
 
 def mean_of(rows: Sequence[Row], name: str) -> dict[str, float]:

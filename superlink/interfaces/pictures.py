@@ -8,9 +8,9 @@ from typing import Any
 from PIL import Image
 
 from .canvas import Canvas
-from .results import Prediction
+from .results import Prediction, Reply
 
-__all__ = ["ImagePrediction"]
+__all__ = ["ImagePrediction", "made_images"]
 
 
 @dataclass(frozen=True)
@@ -37,3 +37,9 @@ class ImagePrediction(Prediction):
     def draw(self, canvas: Canvas) -> None:
         """Put the first picture in the place of the canvas's."""
         canvas.image = self.images[0].copy()
+
+
+def made_images(reply: Reply) -> list[Image.Image]:
+    """The pictures that the calls of a reply made, in their order."""
+    made = (p for p in reply.predictions if isinstance(p, ImagePrediction))
+    return [image for prediction in made for image in prediction.images]

@@ -269,6 +269,11 @@ class RoutingVocabulary:
             return index if 0 <= index < count else None
         return count - 1 if count else None
 
+    def calls_of(self, decoder: str, calls: Sequence[Call], routes: Sequence[Route]) -> list[Call]:
+        """The calls of one decoder; those that lack the image that they need come last."""
+        mine = [call for call in calls if call.decoder == decoder]
+        return sorted(mine, key=lambda call: self.lacks_image(call, routes))
+
     def lacks_leader(self, call: Call, routes: Sequence[Route]) -> bool:
         """Whether a call begins with a token that only completes others."""
         return bool(self.bindings[routes[call.routes[0]].token].follows)

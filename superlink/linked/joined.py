@@ -177,9 +177,8 @@ class LinkedModel(nn.Module):
             routes = moved(routes, columns)
         links = {}
         for name, bound in self.bound.items():
-            called = [call for call in calls if call.decoder == name]
-            run = [call for call in called if not self.vocabulary.lacks_image(call, routes)]
-            mine = sorted(called, key=lambda call: self.vocabulary.lacks_image(call, routes))
+            mine = self.vocabulary.calls_of(name, calls, routes)
+            run = [call for call in mine if not self.vocabulary.lacks_image(call, routes)]
             if mine:
                 states = self._gather(out.last_hidden_state, routes, mine, bound.num_queries)
                 links[name] = self.link(name, [[routes[i] for i in c.routes] for c in mine], states)

@@ -73,8 +73,7 @@ class LinkNaming(nn.Module):
     def _asked(self, name: str, batch: Mapping[str, Any]) -> list[list[int]]:
         """For each route of a decoder, in the order of its links, the words of its question."""
         routes = batch["routes"]
-        calls = [call for call in batch["calls"] if call.decoder == name]
-        calls.sort(key=lambda call: self._vocabulary.lacks_image(call, routes))
+        calls = self._vocabulary.calls_of(name, batch["calls"], routes)
         ids, labels = batch["inputs"]["input_ids"], batch["labels"]
         return [
             self._question(ids[route.row, : route.position], labels[route.row, : route.position])

@@ -11,6 +11,7 @@ from PIL import Image
 
 from ..errors import InputError
 from ..interfaces import ImagePrediction, InstancePrediction, Region, Reply
+from ..interfaces.pictures import made_images
 from .canvas import PictureCanvas, color_at
 from .lettering import Word, with_text
 
@@ -41,8 +42,7 @@ def draw_reply(
     Raises:
         InputError: There is neither an image nor a picture that the model made.
     """
-    made = [p for p in reply.predictions if isinstance(p, ImagePrediction)]
-    pictures = [PictureCanvas(picture).image for one in made for picture in one.images]
+    pictures = [PictureCanvas(picture).image for picture in made_images(reply)]
     canvas = None if image is None else PictureCanvas(image)
     if image is not None and canvas is not None:
         for region in regions:

@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from superlink.cli.choices import choose_data, parse_option, tasks_reading
+from superlink.cli.choices import choose_data, tasks_reading
+from superlink.cli.key_values import parse_option
 from superlink.cli.main import app
 from superlink.errors import ConfigError
 from superlink.interfaces import open_image

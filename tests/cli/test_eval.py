@@ -7,7 +7,7 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from superlink.cli.choices import parse_option
+from superlink.cli.key_values import parse_option
 from superlink.cli.main import app
 from superlink.evaluation import ResultCard
 

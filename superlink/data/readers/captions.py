@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ..problems import BrokenPolicy, Problems
-from ..records import Records
 from ..schema import CaptionedImage
-from .files import refuse_empty
-from .row_sources import FolderRows, RowSource, TableRows, numbered
+from .row_sources import FolderRows, RowSource, SourceRecords, TableRows
 from .table_columns import value_at
 from .tables import named_table
 
@@ -76,19 +72,13 @@ def read_caption_table(
     return CaptionRows(source, columns or {}, Problems(broken))
 
 
-class CaptionRows(Records[CaptionedImage]):
+class CaptionRows(SourceRecords[CaptionedImage]):
     """Rows of an image and one or more captions, in their order."""
 
     def __init__(self, source: RowSource, columns: Mapping[str, str], problems: Problems) -> None:
-        self.source, self.problems = source, problems
         self._text = source.column("text", columns)
         self._images = source.images(source.column("image", columns))
-        self._part = source.select([self._text])
-        self._kept = np.array(list(self._usable()), np.int64)
-        refuse_empty(len(self), Path(source.name), problems, "row")
-
-    def __len__(self) -> int:
-        return len(self._kept)
+        super().__init__(source, source.select([self._text]), problems)
 
     def record(self, index: int) -> CaptionedImage:
         """One row.
@@ -99,20 +89,18 @@ class CaptionRows(Records[CaptionedImage]):
         number = int(self._kept[index])
         first, *others = captions_of(value_at(self._part[number], self._text))
         (image,) = self._images.of_row(number)
-        key = f"{Path(self.source.name).name}#{self.source.item(number)}"
-        return CaptionedImage(image, ((first, ()),), key, other_captions=tuple(others))
+        return CaptionedImage(
+            image, ((first, ()),), self._key(number), other_captions=tuple(others)
+        )
 
-    def _usable(self) -> Iterator[int]:
-        """Numbers of the rows that can be used; the others become problems."""
+    def _faults(self) -> Callable[[int, Mapping[str, Any]], str]:
         images = self._images.scan()
-        for number, row in numbered(self._part):
-            fault = images[number].fault
-            if not fault and not captions_of(value_at(row, self._text)):
-                fault = "it has no text"
-            if fault:
-                self.problems.add(self.source.name, self.source.item(number), fault)
-            else:
-                yield number
+
+        def fault(number: int, row: Mapping[str, Any]) -> str:
+            said = captions_of(value_at(row, self._text))
+            return images[number].fault or ("" if said else "it has no text")
+
+        return fault
 
 
 def captions_of(value: Any) -> tuple[str, ...]:

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ..problems import BrokenPolicy, Problems
-from ..records import Records
 from ..schema import EditedImage
-from .files import refuse_empty
-from .row_sources import FolderRows, RowSource, TableRows, numbered
+from .row_sources import FolderRows, RowSource, SourceRecords, TableRows
 from .table_columns import value_at
 from .tables import named_table
 
@@ -74,21 +70,15 @@ def read_edit_table(
     return EditRows(source, columns or {}, Problems(broken))
 
 
-class EditRows(Records[EditedImage]):
+class EditRows(SourceRecords[EditedImage]):
     """Rows of an image, an instruction and the edited image, in their order."""
 
     def __init__(self, source: RowSource, columns: Mapping[str, str], problems: Problems) -> None:
-        self.source, self.problems = source, problems
         self._instruction = source.column("instruction", columns)
         self._images = [source.images(source.column(w, columns)) for w in ("source", "edited")]
         texts = [source.optional_column(what, columns) for what in ("before", "after")]
         self._captions = [text for text in texts if text is not None]
-        self._part = source.select([self._instruction, *self._captions])
-        self._kept = np.array(list(self._usable()), np.int64)
-        refuse_empty(len(self), Path(source.name), problems, "row")
-
-    def __len__(self) -> int:
-        return len(self._kept)
+        super().__init__(source, source.select([self._instruction, *self._captions]), problems)
 
     def record(self, index: int) -> EditedImage:
         """One row.
@@ -104,23 +94,22 @@ class EditRows(Records[EditedImage]):
             image=image,
             instruction=value_at(row, self._instruction),
             edited=edited,
-            key=f"{Path(self.source.name).name}#{self.source.item(number)}",
+            key=self._key(number),
             captions=(said[0], said[1]) if len(said) == 2 else None,
         )
 
-    def _usable(self) -> Iterator[int]:
-        """Numbers of the rows that can be used; the others become problems."""
+    def _faults(self) -> Callable[[int, Mapping[str, Any]], str]:
         before, after = (images.scan() for images in self._images)
-        for number, row in numbered(self._part):
-            fault = before[number].fault
-            if not fault and after[number].fault:
-                fault = f"of its edited image: {after[number].fault}"
-            if not fault and not _is_text(value_at(row, self._instruction)):
-                fault = "it has no instruction"
-            if fault:
-                self.problems.add(self.source.name, self.source.item(number), fault)
-            else:
-                yield number
+
+        def fault(number: int, row: Mapping[str, Any]) -> str:
+            if before[number].fault:
+                return before[number].fault
+            if after[number].fault:
+                return f"of its edited image: {after[number].fault}"
+            asked = _is_text(value_at(row, self._instruction))
+            return "" if asked else "it has no instruction"
+
+        return fault
 
 
 def _is_text(value: Any) -> bool:

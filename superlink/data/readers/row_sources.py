@@ -6,22 +6,25 @@ from __future__ import annotations
 import csv
 import io
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
+import numpy as np
 from PIL import Image
 
 from ...errors import InputError
 from ..problems import Problems
+from ..records import Records
 from .files import present_files, read_file, read_lines, refuse_empty
 from .table_columns import find_column, rows_of
 from .table_images import RowImages, TableImages
 
-__all__ = ["FolderRows", "RowSource", "TableRows", "numbered"]
+__all__ = ["FolderRows", "RowSource", "SourceRecords", "TableRows", "numbered"]
 
 _METADATA = ("metadata.jsonl", "metadata.csv")
 Row = Mapping[str, Any]
+Record = TypeVar("Record", covariant=True)
 
 
 class _Images(Protocol):
@@ -167,6 +170,44 @@ def _read_csv(path: Path, problems: Problems) -> Iterator[tuple[int, Row]]:
         raise InputError(
             f"{path.name} is no usable CSV: {error}, in line {reader.line_num}. File: {str(path)!r}"
         ) from error
+
+
+class SourceRecords(Records[Record]):
+    """Records of the rows of a source that can be used; the others become problems.
+
+    Args:
+        source: The rows.
+        part: They, with what `_fault` and `record` read of them.
+        problems: Takes in the rows that cannot be used.
+
+    Raises:
+        InputError: No row is left.
+    """
+
+    def __init__(self, source: RowSource, part: Sequence[Row], problems: Problems) -> None:
+        self.source, self.problems, self._part = source, problems, part
+        self._kept = np.array(list(self._usable()), np.int64)
+        refuse_empty(len(self), Path(source.name), problems, "row")
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    @abstractmethod
+    def _faults(self) -> Callable[[int, Row], str]:
+        """What says of a row, by its number, why it cannot be used; empty where it can."""
+
+    def _key(self, number: int) -> str:
+        """A stable name of a row."""
+        return f"{Path(self.source.name).name}#{self.source.item(number)}"
+
+    def _usable(self) -> Iterator[int]:
+        """Numbers of the rows that can be used."""
+        fault_of = self._faults()
+        for number, row in numbered(self._part):
+            if fault := fault_of(number, row):
+                self.problems.add(self.source.name, self.source.item(number), fault)
+            else:
+                yield number
 
 
 def numbered(part: Sequence[Row]) -> Iterator[tuple[int, Row]]:
