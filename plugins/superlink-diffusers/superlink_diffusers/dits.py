@@ -75,12 +75,6 @@ class Sd3Family(Family):
         )[0]
         return found
 
-    def arguments(
-        self, told: Condition, null: Condition, scale: float, config: Any
-    ) -> dict[str, Any]:
-        """See the base class."""
-        return guided(told, null, scale)
-
 
 class _MaskedFamily(Family):
     """A transformer whose condition has a mask; here all of its places count."""

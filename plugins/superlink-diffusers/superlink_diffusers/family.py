@@ -91,11 +91,10 @@ class Family(ABC):
             (R, C, h, w), or more channels where the model predicts a variance beside.
         """
 
-    @abstractmethod
     def arguments(
         self, told: Condition, null: Condition, scale: float, config: Any
     ) -> dict[str, Any]:
-        """What the pipeline is given.
+        """What the pipeline is given; by default what most of them share.
 
         Args:
             told: The condition.
@@ -103,6 +102,7 @@ class Family(ABC):
             scale: How far it does so; 1 is not at all.
             config: Of the model.
         """
+        return guided(told, null, scale)
 
     def settings(self, latents: int, editing: bool, size: int) -> dict[str, Any]:
         """Settings of a new model for so many channels and this side of latents."""

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from superlink.errors import ConfigError
 
-from .family import Condition, Family, guided, same
+from .family import Condition, Family, same
 
 __all__ = ["SdxlFamily", "UnetFamily"]
 
@@ -76,12 +76,6 @@ class UnetFamily(Family):
         """See the base class."""
         found: Tensor = model(noised, times, told.embeds, return_dict=False)[0]
         return found
-
-    def arguments(
-        self, told: Condition, null: Condition, scale: float, config: Any
-    ) -> dict[str, Any]:
-        """See the base class."""
-        return guided(told, null, scale)
 
 
 class SdxlFamily(UnetFamily):
