@@ -13,6 +13,7 @@ from . import checkpoint
 from .errors import CheckpointError, ConfigError, PluginError, SuperLinkError
 from .interfaces import Backbone, DecoderSpec, LoraChoice
 from .link import RegionConfig
+from .link.routing import LinkMode
 from .linked import BoundDecoder, Origin
 from .model import SuperLinkModel
 from .registry import Registry, default_registry, validate_config
@@ -31,7 +32,7 @@ __all__ = [
 class BackboneChoice(BaseModel):
     """A backbone by name."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     name: str = "tiny_llava"
     """Name of a backbone; `superlink plugins` lists them."""
@@ -44,7 +45,7 @@ class BackboneChoice(BaseModel):
 class DecoderChoice(BaseModel):
     """A decoder by name, and how it is bound to one model."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     name: str
     """Name of a decoder; `superlink plugins` lists them."""
@@ -54,6 +55,9 @@ class DecoderChoice(BaseModel):
     """Super-link queries behind each token; None takes what it declares."""
     separate_banks: bool = False
     """Whether each token gets queries and a connector of its own, whatever the decoder declares."""
+    link: LinkMode = "queries"
+    """What it is told of a route: `queries` the states of super-link queries, `token_rows` that of
+    the routing token itself, as in LISA, `text` the words of its phrase alone."""
     loss_weight: float = Field(default=1.0, ge=0)
     """Factor of its losses in the sum."""
     weights: Path | None = None
@@ -66,7 +70,7 @@ class DecoderChoice(BaseModel):
 class ModelConfig(BaseModel):
     """A backbone and the decoders linked to it."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     backbone: BackboneChoice = BackboneChoice()
     """The multimodal LLM."""
@@ -319,6 +323,7 @@ def _bind(choice: DecoderChoice, registry: Registry) -> BoundDecoder:
         config=_whole_paths(choice.config),
         loss_weight=choice.loss_weight,
         separate_banks=choice.separate_banks,
+        link=choice.link,
         distribution=registry.distribution_of("decoder", choice.name),
     )
 

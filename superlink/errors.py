@@ -15,6 +15,7 @@ __all__ = [
     "PluginError",
     "RoutingError",
     "SuperLinkError",
+    "TrainingError",
 ]
 
 
@@ -53,3 +54,7 @@ class MissingDependencyError(SuperLinkError, ImportError):
 class CheckpointError(SuperLinkError):
     """A folder is not a superlink checkpoint, or does not fit this installation; or a file holds no
     weights that fit."""
+
+
+class TrainingError(SuperLinkError):
+    """A training cannot go on: a loss or a gradient is no finite number."""

@@ -27,6 +27,7 @@ from .interfaces.images import ImageSource, open_images
 from .link import GeneratedRow, GenerationOptions, decode, written_tokens
 from .linked import LinkedModel, to_device
 from .linked.likelihood import answer_likelihoods
+from .linked.modes import evaluating
 from .linked.options import NO_OPTIONS, DecoderOptions, read_options
 from .replies import Answers, Told, build_reply, sample_from_prompt
 
@@ -190,14 +191,8 @@ class SuperLinkModel(LinkedModel):
                 "The link of this model was taken off by `detach()`, so that it calls no decoder. "
                 "Attach the decoders again."
             )
-        training = [module for module in self.modules() if module.training]
-        self.eval()
-        try:
-            with torch.no_grad():
-                yield
-        finally:
-            for module in training:
-                module.training = True
+        with evaluating(self):
+            yield
 
     def _decode(
         self, samples: Sequence[Sample], options: GenerationOptions, forbidden: Collection[str]
@@ -279,10 +274,9 @@ class SuperLinkModel(LinkedModel):
             answers.complete.append(True)
         for route in encoded.routes:
             if route.turn == len(samples[route.row].messages) - 1:
-                width = self.vocabulary.bindings[route.token].num_queries
-                first = route.position + 1
+                places = self.vocabulary.bindings[route.token].states_at(route.position)
                 answers.routes.append(route)
-                answers.states.append(hidden[route.row, first : first + width])
+                answers.states.append(hidden[route.row, [*places]])
         return answers, features
 
     def _serve(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any, Literal
 
+import torch
 from pydantic import BaseModel, ConfigDict, Field
 from safetensors import SafetensorError
-from transformers import AutoModelForImageTextToText, AutoProcessor
+from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
 
 from ..errors import BackboneError, MissingDependencyError
 from .encoder_decoder import EncoderDecoderBackbone
@@ -40,7 +42,8 @@ class TransformersConfig(BaseModel):
 
 
 def build_backbone(config: TransformersConfig) -> TransformersBackbone:
-    """Load a model and its processor.
+    """Load a model and its processor; on the meta device a model without weights, for which none
+    are read or fetched.
 
     Raises:
         BackboneError: There is none at `config.source`, or not as safetensors.
@@ -53,9 +56,12 @@ def build_backbone(config: TransformersConfig) -> TransformersBackbone:
             options["attn_implementation"] = config.attn_implementation
         if config.quantization is not None:
             options["quantization_config"] = dict(config.quantization)
-        model = AutoModelForImageTextToText.from_pretrained(
-            config.source, dtype=config.dtype, use_safetensors=True, **options
-        )
+        if bare := torch.get_default_device().type == "meta" and config.quantization is None:
+            model = _without_weights(config)
+        else:
+            model = AutoModelForImageTextToText.from_pretrained(
+                config.source, dtype=config.dtype, use_safetensors=True, **options
+            )
     except ImportError as error:
         raise MissingDependencyError(
             f"{config.source} needs a package that is not installed here. Install what this names: "
@@ -66,7 +72,19 @@ def build_backbone(config: TransformersConfig) -> TransformersBackbone:
             "Expected the Hub id or the folder of an image-text-to-text model with safetensors and "
             f"its processor. Received: source={config.source!r}. {error}"
         ) from error
-    return wrap(model, processor, max_tiles=config.max_tiles, region_levels=config.region_levels)
+    # What a processor makes of an image that is tried has values on any device but meta.
+    with torch.device("cpu") if bare else nullcontext():
+        return wrap(
+            model, processor, max_tiles=config.max_tiles, region_levels=config.region_levels
+        )
+
+
+def _without_weights(config: TransformersConfig) -> Any:
+    found = AutoConfig.from_pretrained(config.source, revision=config.revision)
+    if config.attn_implementation is not None:
+        found._attn_implementation = config.attn_implementation
+    dtype = (found.dtype or torch.float32) if config.dtype == "auto" else config.dtype
+    return AutoModelForImageTextToText.from_config(found, dtype=dtype)
 
 
 def wrap(

@@ -99,6 +99,19 @@ class TransformersBackbone(ImagesOfModel):
         self.embedding_modules()
         return self._side_embeddings
 
+    def layer_classes(self) -> list[str]:
+        """See `Backbone.layer_classes`; blocks of an image encoder are none."""
+        decoder = self.model.get_decoder()
+        inside = {type(module).__name__ for module in decoder.modules()}
+        return sorted(inside.intersection(decoder._no_split_modules or ()))
+
+    def checkpoint_activations(self, wanted: bool) -> None:
+        """See `Backbone.checkpoint_activations`."""
+        if wanted:
+            self.model.activation_checkpointing_enable({"use_reentrant": False})
+        elif self.model.is_activation_checkpointing:
+            self.model.activation_checkpointing_disable()
+
     def output_head(self) -> nn.Module:
         """See `Backbone.output_head`."""
         head = self.model.get_output_embeddings()

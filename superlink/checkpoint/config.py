@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from torch import Tensor
 
 from ..errors import CheckpointError
+from ..link.routing import LinkMode
 from ..linked import LinkedModel
 from .files import finish_swap, refuse_pickle
 from .half import rounded
@@ -42,6 +43,7 @@ class _DecoderRecord(BaseModel):
     loss_weight: float
     config: dict[str, Any]
     separate_banks: bool = False
+    link: LinkMode = "queries"
 
 
 class _CheckpointConfig(BaseModel):
@@ -135,6 +137,7 @@ def describe(model: LinkedModel, *, half: bool = False) -> dict[str, Any]:
                 "loss_weight": bound.loss_weight,
                 "config": dict(bound.config),
                 "separate_banks": bound.separate_banks,
+                "link": bound.link,
             }
             for name, bound in model.bound.items()
         ],

@@ -200,6 +200,25 @@ class Backbone(nn.Module, ABC):
             "`base_state_dict`, `save_adapter` and `load_adapter`."
         )
 
+    def layer_classes(self) -> Sequence[str]:
+        """Names of the classes of the LLM's layers, which engines such as FSDP shard one by one.
+
+        They must run once in each forward. Without any the LLM is one piece.
+        """
+        return ()
+
+    def checkpoint_activations(self, wanted: bool) -> None:
+        """Compute the activations of the LLM's layers anew in the backward pass, or keep them.
+
+        Raises:
+            BackboneError: The backbone cannot.
+        """
+        if wanted:
+            raise BackboneError(
+                f"{type(self).__name__} cannot compute activations anew. Leave "
+                "`gradient_checkpointing` out, or implement `checkpoint_activations`."
+            )
+
     def has_adapter(self) -> bool:
         """Whether there is LoRA on the language model."""
         return False

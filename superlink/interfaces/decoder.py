@@ -29,6 +29,8 @@ class TaskDecoder(nn.Module, ABC):
     """How the standard connector joins the Q queries of a route; `none` keeps (R, Q, C)."""
     uses_image_features: bool = False
     """Whether `inputs["image_features"]` is wanted: maps of the backbone's own image encoder."""
+    full_precision: ClassVar[bool] = False
+    """Whether the losses are computed in float32 where a stage trains in bfloat16."""
 
     def build_connector(self, hidden_size: int, token: str) -> nn.Module | None:
         """A connector of the decoder's own: states (R, Q, `hidden_size`) to (R, C), or to (R, L, C)

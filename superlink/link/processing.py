@@ -27,10 +27,12 @@ from .answers import Conversation, answer_spans
 from .regions import RegionConfig, region_inputs
 from .routing import RoutingVocabulary, written_tokens
 
-__all__ = ["IGNORE", "Batch", "Encoded", "Processor"]
+__all__ = ["IGNORE", "Batch", "Encoded", "Fill", "Processor"]
 
 IGNORE = -100
 """Label of a position that carries no language loss."""
+Fill = Callable[[Sequence[Sample]], Sequence[Sample]]
+"""Tells the rows that a batch of samples needs beside them."""
 
 
 class Batch(TypedDict):
@@ -82,18 +84,27 @@ class Processor:
         self.decoders = decoders
         self.max_length = max_length
 
-    def __call__(self, samples: Sequence[Sample], *, run_decoders: bool = True) -> Batch:
-        """Make a training batch; it is the loader's collate function.
+    def __call__(
+        self, samples: Sequence[Sample], *, run_decoders: bool = True, fill: Fill | None = None
+    ) -> Batch:
+        """Make a training batch.
 
         Without `run_decoders` nothing is prepared for them: the language model and the links are
         trained alone, and calls need neither image nor target. So it is with a call of a sample
         without targets, where the decoder needs an image and there is none: a lesson in words.
+
+        Args:
+            samples: The conversations; those with more than `max_length` tokens are left out.
+            run_decoders: Whether decoders get inputs.
+            fill: Gets the samples that are left, and gives rows that stand behind them.
         """
         self._check_answers(samples)
-        encoded = self.encode(samples)
-        lengths = encoded.inputs["attention_mask"].sum(1).tolist()
-        if self.max_length is not None and max(lengths) > self.max_length:
-            return self._without_long(samples, lengths, self.max_length, run_decoders)
+        rows = [*samples, *(fill(samples) if fill else ())]
+        encoded = self.encode(rows)
+        lengths = encoded.inputs["attention_mask"].sum(1).tolist()[: len(samples)]
+        if self.max_length is not None and max(lengths, default=0) > self.max_length:
+            return self._without_long(samples, lengths, self.max_length, run_decoders, fill)
+        samples = rows
         self.check_length(samples, encoded)
         calls = self.vocabulary.group(encoded.routes, [s.messages for s in samples])
         routes = encoded.routes
@@ -114,16 +125,21 @@ class Processor:
         )
 
     def _without_long(
-        self, samples: Sequence[Sample], lengths: list[int], limit: int, run_decoders: bool
+        self,
+        samples: Sequence[Sample],
+        lengths: list[int],
+        limit: int,
+        run_decoders: bool,
+        fill: Fill | None,
     ) -> Batch:
         kept = [s for s, length in zip(samples, lengths, strict=True) if length <= limit]
         long = [s.key for s, length in zip(samples, lengths, strict=True) if length > limit]
-        if not kept:
+        if not kept and fill is None:
             raise InputError(
                 f"Every sample of a batch is longer than max_length={limit} tokens: {long}, with "
                 f"{lengths}. Ask for fewer classes in a question, use smaller images, or raise it."
             )
-        batch = self(kept, run_decoders=run_decoders)
+        batch = self(kept, run_decoders=run_decoders, fill=fill)
         batch["dropped"] = long
         return batch
 
@@ -213,7 +229,7 @@ class Processor:
         for route in encoded.routes:
             binding = self.vocabulary.bindings[route.token]
             first = route.position + 1
-            labels[route.row, first : first + binding.num_queries] = IGNORE
+            labels[route.row, first : first + binding.num_slots] = IGNORE
         for token in self.vocabulary.region_token:
             labels[ids == self.vocabulary.ids[token]] = IGNORE
         return labels
@@ -278,6 +294,8 @@ class Processor:
                 f"{f'the one that it names: {phrase!r}' if named else 'one'}. "
                 f"Received: key={sample.key!r}"
             )
+        if self.vocabulary.bindings[token].link == "text":
+            _check_phrases([routes[i] for i in call.routes], call.decoder, sample.key)
         if self.vocabulary.lacks_leader(call, routes):
             leader = self.vocabulary.bindings[token].follows
             raise InputError(
@@ -292,6 +310,16 @@ class Processor:
             tokens=tuple(routes[i].token for i in call.routes),
             phrases=tuple(routes[i].phrase for i in call.routes),
             key=sample.key,
+        )
+
+
+def _check_phrases(routes: Sequence[Route], decoder: str, key: str) -> None:
+    """Raise `InputError` where a route has no words for a decoder that is told nothing else."""
+    if bare := [route.token for route in routes if not route.phrase]:
+        raise InputError(
+            f"The decoder {decoder!r} is linked by text: it is told the phrase before a token, and "
+            f"nothing else. Received: {bare[0]} without a phrase, key={key!r}. Write "
+            f"<p>...</p>{bare[0]}, or link it by queries."
         )
 
 

@@ -20,7 +20,8 @@ class SuperLinkQueries(nn.Module):
 
     Args:
         num_controls: Number of control tokens (phrase marks and routing tokens).
-        banks: Name to number of queries, in the order of the vocabulary's slots.
+        banks: Name to number of queries, in the order of the vocabulary's slots; a bank of 0
+            has no parameter.
         hidden_size: Width C of the LLM.
         tied: Whether a control token has one row for input and output.
         init_std: Spread of the first values; LLM embeddings are near 0.02.
@@ -43,6 +44,7 @@ class SuperLinkQueries(nn.Module):
             [
                 (module_key(name), nn.Parameter(torch.randn(size, hidden_size) * init_std))
                 for name, size in banks.items()
+                if size
             ]
         )
 

@@ -22,7 +22,7 @@ _FREQUENCIES = 6
 class RegionConfig(BaseModel):
     """Sizes of a region encoder."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     image_size: int = Field(default=112, ge=16, multiple_of=8)
     """Side of the square that image and mask are resized to for its own convolutions."""

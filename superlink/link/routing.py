@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from typing import Literal
 
 from torch import Tensor
 
@@ -17,6 +18,7 @@ __all__ = [
     "PHRASE_MARKS",
     "STANDARD_TOKENS",
     "Binding",
+    "LinkMode",
     "ParsedText",
     "RoutingVocabulary",
     "written_tokens",
@@ -25,6 +27,10 @@ __all__ = [
 PHRASE_MARKS = ("<p>", "</p>")
 STANDARD_TOKENS = ("[DET]", "[SEG]", "[GRD]", "[POSE]", "[KPT]", "[GEN]", "[EDIT]")
 """Routing tokens that decoders of this field share."""
+LinkMode = Literal["queries", "token_rows", "text"]
+"""What a decoder is told of a route. `queries`: the states of super-link queries behind the token.
+`token_rows`: as in LISA, the state of the token itself, with those of rows behind it where there is
+more than one. `text`: the words of the phrase, and no state of the LLM."""
 _NAMED_IMAGE = re.compile(r"(?:image|picture) (\d{1,4})", re.IGNORECASE)
 
 
@@ -39,13 +45,29 @@ class Binding:
     bank: str
     """Name of the query bank behind it."""
     num_queries: int
-    """Slots behind each occurrence."""
+    """Vectors that the decoder is told for each occurrence."""
     needs_image: bool = True
     """Whether a call without an image cannot be served."""
     follows: str = ""
     """The token whose run just before it is completed by a run of this one; empty: none."""
     names_image: bool = False
     """Whether a phrase as `image 2` picks the image of its call."""
+    link: LinkMode = "queries"
+    """What the decoder is told of a route."""
+
+    @property
+    def num_slots(self) -> int:
+        """Slots behind each occurrence."""
+        return {"queries": self.num_queries, "token_rows": self.num_queries - 1, "text": 0}[
+            self.link
+        ]
+
+    def states_at(self, position: int) -> range:
+        """The positions whose last states a route at `position` gives to its decoder."""
+        if self.link == "text":
+            return range(0)
+        first = position + (self.link == "queries")
+        return range(first, first + self.num_queries)
 
 
 @dataclass(frozen=True)
@@ -297,14 +319,17 @@ def _any_of(strings: Iterable[str]) -> re.Pattern[str]:
 
 
 def _bank_sizes(bindings: Iterable[Binding]) -> Mapping[str, int]:
-    sizes: dict[str, int] = {}
+    """The slots of each bank."""
+    firsts: dict[str, Binding] = {}
     for binding in bindings:
-        if sizes.setdefault(binding.bank, binding.num_queries) != binding.num_queries:
+        first = firsts.setdefault(binding.bank, binding)
+        if (first.num_queries, first.link) != (binding.num_queries, binding.link):
             raise RoutingError(
-                f"Decoders that share the query bank {binding.bank!r} need the same num_queries. "
-                f"Received: {sizes[binding.bank]} and {binding.num_queries}"
+                f"Decoders that share the query bank {binding.bank!r} need the same num_queries "
+                f"and link. Received: {first.num_queries} and {binding.num_queries}, "
+                f"{first.link!r} and {binding.link!r}"
             )
-    return sizes
+    return {bank: binding.num_slots for bank, binding in firsts.items()}
 
 
 def _stripped(

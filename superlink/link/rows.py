@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..interfaces import Backbone, Prefill
-from .routing import RoutingVocabulary
+from .routing import Binding, RoutingVocabulary
 
 __all__ = ["GeneratedRow", "Rows"]
 
@@ -21,7 +21,8 @@ class GeneratedRow:
     ids: list[int] = field(default_factory=list)
     """Text and routing tokens, without slots and without the end token."""
     states: list[Tensor] = field(default_factory=list)
-    """(Q, C) for each routing token in `ids`, in their order."""
+    """(Q, C) for each routing token in `ids`, in their order; (0, C) where its decoder is told
+    words alone."""
     complete: bool = False
     """Whether the LLM ended the answer itself."""
 
@@ -40,7 +41,11 @@ class _Row:
     pending: list[int] = field(default_factory=list)
     """Ids that must be fed before it picks the next token."""
     states: list[Tensor] = field(default_factory=list)
-    """(C,) for each slot of the open route that was fed."""
+    """(C,) for each position of the open route that was fed and whose state is wanted."""
+    open: Binding | None = None
+    """Of the route that is being fed."""
+    num_fed: int = 0
+    """Ids of the open route that were fed."""
     num_routes: int = 0
 
     def lacks(self, positions: int) -> bool:
@@ -149,7 +154,8 @@ class Rows:
             long = len(row.written.ids) >= self._max_new_tokens
             if row.running and (stopped[index] or long or row.lacks(0)):
                 row.running, row.written.complete = False, bool(stopped[index])
-                row.pending = row.pending if len(row.pending) > 1 else []
+                if row.pending and self._vocabulary.binding_of(row.pending[0]) is None:
+                    row.pending = []
 
     def lengths(self) -> set[int]:
         """How many ids wait, over all rows where any do."""
@@ -175,15 +181,21 @@ class Rows:
         return {"input_ids": block.to(device), "attention_mask": keep.to(device)}
 
     def keep_states(self, fed: Mapping[int, Sequence[int]], hidden: Tensor) -> list[int]:
-        """Keep the states of slots out of (B, W, C); the rows whose route has all of them."""
+        """Keep the states of routes out of (B, W, C); the rows whose route has all of them."""
         routed = []
         for index, ids in fed.items():
             row = self._rows[index]
-            slots = [column for column, i in enumerate(ids) if i in self._slots]
-            row.states += [hidden[index, column] for column in slots]
-            if slots and not row.pending:
-                row.written.states.append(torch.stack(row.states))  # (Q, C)
-                row.states = []
+            if binding := self._vocabulary.binding_of(ids[0]):
+                row.open, row.num_fed = binding, 0
+            if row.open is None:
+                continue
+            wanted = row.open.states_at(-row.num_fed)
+            row.states += [hidden[index, column] for column in range(len(ids)) if column in wanted]
+            row.num_fed += len(ids)
+            if not row.pending:
+                states = torch.stack(row.states) if row.states else hidden[index, :0]
+                row.written.states.append(states)  # (Q, C)
+                row.states, row.open = [], None
                 routed.append(index)
         return routed
 

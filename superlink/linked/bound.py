@@ -9,6 +9,7 @@ from typing import Any
 from ..errors import ConfigError
 from ..interfaces import DecoderSpec, TaskDecoder
 from ..link import Binding
+from ..link.routing import LinkMode
 
 __all__ = ["BoundDecoder", "Origin", "by_name", "kept_names"]
 
@@ -24,13 +25,15 @@ class BoundDecoder:
     tokens: tuple[str, ...]
     """The routing tokens that call it in this model."""
     num_queries: int
-    """Super-link queries behind each of them."""
+    """Super-link queries behind each of them, or what stands in their place."""
     config: Mapping[str, Any] = field(default_factory=dict)
     """The plain config that it was built from."""
     loss_weight: float = 1.0
     """Factor of its losses in the sum."""
     separate_banks: bool = False
     """Whether each token has queries of its own, whatever the spec says."""
+    link: LinkMode = "queries"
+    """What it is told of a route."""
     distribution: tuple[str, str] = ("", "")
     """Name and version of the distribution that it comes from; empty where it has none."""
 
@@ -46,6 +49,7 @@ class BoundDecoder:
                 spec.needs_image,
                 spec.follows.get(token, ""),
                 spec.names_image,
+                self.link,
             )
             for token in self.tokens
         ]

@@ -23,14 +23,13 @@ def needed_columns(
     needed = torch.zeros(labels.shape[1], dtype=torch.bool, device=labels.device)
     needed[:-1] = (labels[:, 1:] != IGNORE).any(0)
     for route in routes:
-        width = vocabulary.bindings[route.token].num_queries
-        needed[route.position + 1 : route.position + 1 + width] = True
+        needed[[*vocabulary.bindings[route.token].states_at(route.position)]] = True
     needed[-1] |= not bool(needed.any())  # a model wants at least one
     return needed.nonzero().flatten()
 
 
 def moved(routes: Sequence[Route], columns: Tensor) -> list[Route]:
-    """The routes with positions among `columns`; slots stay side by side."""
+    """The routes with positions among `columns`; a token and its slots stay side by side."""
     first = torch.tensor([route.position + 1 for route in routes], device=columns.device)
     places = torch.searchsorted(columns, first).tolist()
     return [replace(r, position=p - 1) for r, p in zip(routes, places, strict=True)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -32,6 +33,8 @@ from ..link import (
     SuperLinkQueries,
     module_key,
 )
+from ..link.processing import IGNORE
+from ..link.reader import PhraseReader, TextConnector
 from .bound import BoundDecoder, Origin, by_name
 from .columns import language_loss, moved, needed_columns
 from .devices import to_device
@@ -117,7 +120,11 @@ class LinkedModel(nn.Module):
             if (key := _connector_key(binding)) not in connectors:
                 own = decoder.build_connector(size, token)
                 standard = Connector(size, decoder.cond_size, decoder.pooling)
-                connectors[key] = standard if own is None else own
+                connector = standard if own is None else own
+                if binding.link == "text":
+                    reader = PhraseReader(size, binding.num_queries)
+                    connector = TextConnector(reader, connector)
+                connectors[key] = connector
         return connectors
 
     def _build_regions(self, config: RegionConfig, embedding: nn.Module) -> RegionEncoder:
@@ -175,26 +182,82 @@ class LinkedModel(nn.Module):
         if labels is not None and columns is not None:
             losses["lm"] = language_loss(out.logits, labels, columns)
             routes = moved(routes, columns)
-        links = {}
+        hidden = out.last_hidden_state
+        links, terms = self._call_decoders(hidden, routes, calls, decoder_inputs, features)
+        losses |= terms
+        return SuperLinkOutput(self._total(losses), losses, out.logits, links, hidden)
+
+    @torch.no_grad()
+    def loss_counts(
+        self,
+        inputs: Mapping[str, Tensor],
+        labels: Tensor,
+        routes: Sequence[Route] = (),
+        calls: Sequence[Call] = (),
+        decoder_inputs: Mapping[str, DecoderInputs] | None = None,
+        **ignored: Any,
+    ) -> dict[str, float]:
+        """The counts of the losses of a batch, by name, without running the LLM.
+
+        Decoders run on conditions of nothing, as their counts hang on inputs alone. What they keep
+        in buffers, and the state of random numbers, is as it was.
+        """
+        decoder_inputs = decoder_inputs or {}
+        kept = [(buffer, buffer.clone()) for buffer in self.decoders.buffers()]
+        columns = needed_columns(labels, routes, self.vocabulary)
+        shape = len(labels), len(columns), self.backbone.hidden_size
+        with torch.random.fork_rng(devices=[]):
+            features = self.image_features(inputs, decoder_inputs)
+            hidden = torch.zeros(shape, device=self.device)
+            places = moved(routes, columns)
+            _, terms = self._call_decoders(hidden, places, calls, decoder_inputs, features)
+        for buffer, before in kept:
+            buffer.copy_(before)
+        counts = {name: float(count) for name, (_, count) in terms.items()}
+        return {"lm": float((labels[:, 1:] != IGNORE).sum()), **counts}
+
+    def _call_decoders(
+        self,
+        hidden: Tensor,
+        routes: Sequence[Route],
+        calls: Sequence[Call],
+        decoder_inputs: Mapping[str, DecoderInputs],
+        features: ImageFeatures | None,
+    ) -> tuple[dict[str, LinkedQueries], dict[str, LossTerm]]:
+        """The conditions of all routes by decoder, and the losses of decoders that have inputs."""
+        links: dict[str, LinkedQueries] = {}
+        losses: dict[str, LossTerm] = {}
         for name, bound in self.bound.items():
             mine = self.vocabulary.calls_of(name, calls, routes)
             run = [call for call in mine if not self.vocabulary.lacks_image(call, routes)]
             if mine:
-                states = self._gather(out.last_hidden_state, routes, mine, bound.num_queries)
+                states = self._gather(hidden, routes, mine)
                 links[name] = self.link(name, [[routes[i] for i in c.routes] for c in mine], states)
             if name in decoder_inputs:
                 batch = self.with_features(name, decoder_inputs[name], features)
-                terms = bound.decoder(links[name].first(len(run)), batch, mode="loss")
+                terms = self._loss(name, links[name].first(len(run)), batch)
                 losses |= {f"{name}/{key}": term for key, term in terms.items()}
                 if self.idle:
                     used = {routes[i].token for call in run for i in call.routes}
                     rest = [token for token in bound.tokens if token not in used]
-                    losses[f"{name}/idle"] = self._idle_connectors(
-                        name, rest, out.last_hidden_state
-                    )
+                    losses[f"{name}/idle"] = self._idle_connectors(name, rest, hidden)
             elif self.idle:
-                losses[f"{name}/idle"] = self._idle_loss(name, out.last_hidden_state)
-        return SuperLinkOutput(self._total(losses), losses, out.logits, links)
+                losses[f"{name}/idle"] = self._idle_loss(name, hidden)
+        return links, losses
+
+    def _loss(self, name: str, links: LinkedQueries, batch: DecoderInputs) -> dict[str, LossTerm]:
+        """The losses of one decoder, in full precision where it asks for it."""
+        decoder = self.bound[name].decoder
+        if not decoder.full_precision or not torch.is_autocast_enabled(self.device.type):
+            terms: dict[str, LossTerm] = decoder(links, batch, mode="loss")
+            return terms
+        with torch.autocast(self.device.type, enabled=False):
+            whole = replace(links, states=links.states.float())
+            if "image_features" in batch:
+                maps = tuple(feature.float() for feature in batch["image_features"])
+                batch = DecoderInputs(batch, image_features=maps)
+            terms = decoder(whole, batch, mode="loss")
+        return terms
 
     def link(self, name: str, calls: Sequence[Sequence[Route]], states: Tensor) -> LinkedQueries:
         """Turn states (R, Q, hidden_size) of the routes of a decoder's calls into its condition."""
@@ -205,7 +268,8 @@ class LinkedModel(nn.Module):
         parts, order = [], []
         for key in dict.fromkeys(through):
             mine = [i for i, other in enumerate(through) if other == key]
-            parts.append(self.connectors[key](states[mine]))
+            told = states[mine] if self.bound[name].link != "text" else self._words(routes, mine)
+            parts.append(self.connectors[key](told))
             order += mine
         back = torch.tensor(order, device=states.device).argsort()
         call_index = [index for index, call in enumerate(calls) for _ in call]
@@ -217,15 +281,25 @@ class LinkedModel(nn.Module):
             num_calls=len(calls),
         )
 
-    def _gather(
-        self, hidden: Tensor, routes: Sequence[Route], calls: Sequence[Call], num_queries: int
-    ) -> Tensor:
-        """The last hidden states of the slots of `calls`, (R, Q, hidden_size)."""
-        order = [index for call in calls for index in call.routes]
-        rows = torch.tensor([routes[i].row for i in order], device=hidden.device)
-        first = torch.tensor([routes[i].position + 1 for i in order], device=hidden.device)
-        columns = first[:, None] + torch.arange(num_queries, device=hidden.device)
+    def _gather(self, hidden: Tensor, routes: Sequence[Route], calls: Sequence[Call]) -> Tensor:
+        """The last hidden states of the routes of `calls`, (R, Q, hidden_size); Q is 0 where their
+        decoder is told words alone."""
+        mine = [routes[index] for call in calls for index in call.routes]
+        rows = torch.tensor([route.row for route in mine], device=hidden.device)
+        places = [[*self.vocabulary.bindings[r.token].states_at(r.position)] for r in mine]
+        columns = torch.tensor(places, device=hidden.device, dtype=torch.long)  # (R, Q)
         return hidden[rows[:, None], columns]
+
+    def _words(self, routes: Sequence[Route], chosen: Sequence[int]) -> list[Tensor]:
+        """The words (T, hidden_size) of the phrases of some routes, as they enter the LLM, which
+        gets no gradient from them."""
+        # Escaped, as the LLM reads and writes them: what a user calls "[DET]" is no token.
+        phrases = [self.vocabulary.escape(routes[index].phrase) for index in chosen]
+        ids = [self.backbone.tokenize(phrase) for phrase in phrases]
+        flat = torch.tensor([i for some in ids for i in some], device=self.device, dtype=torch.long)
+        with torch.no_grad():
+            words: Tensor = self.backbone.embedding_modules()[0](flat)
+        return [*torch.split(words, [*map(len, ids)])]
 
     def image_features(
         self,
@@ -287,8 +361,8 @@ class LinkedModel(nn.Module):
         states = hidden.new_zeros(len(tokens), bound.num_queries, hidden.shape[-1])
         states = states + 0.0 * self.queries.input_rows().sum()
         links = self.link(name, [[Route(0, 0, token) for token in tokens]], states)
-        terms = bound.decoder(links, batch, mode="loss")
-        total = torch.stack([value for value, _ in terms.values()]).sum()
+        terms = self._loss(name, links, batch)
+        total = torch.stack([value for value, _ in terms.values()]).sum() + states.sum()
         rest, _ = self._idle_connectors(name, [t for t in bound.tokens if t not in tokens], hidden)
         return 0.0 * total + rest, 1.0
 
@@ -298,12 +372,17 @@ class LinkedModel(nn.Module):
         sums = [self.link(name, [[Route(0, 0, t)]], states).states.sum() for t in tokens]
         return 0.0 * sum(sums, hidden.new_zeros(())), 1.0
 
+    def weight_of(self, name: str) -> float:
+        """The factor of a loss, named as in `SuperLinkOutput.losses`."""
+        if name == "lm":
+            return self.lm_weight
+        bound = self.bound.get(name.split("/")[0])
+        return 1.0 if bound is None else bound.loss_weight
+
     def _total(self, losses: Mapping[str, LossTerm]) -> Tensor:
         total = torch.zeros((), device=self.device)
-        weights = {name: bound.loss_weight for name, bound in self.bound.items()}
-        for key, (value, count) in losses.items():
-            weight = self.lm_weight if key == "lm" else weights.get(key.split("/")[0], 1.0)
-            total = total + weight * value / torch.as_tensor(count).clamp(min=1)
+        for name, (value, count) in losses.items():
+            total = total + self.weight_of(name) * value / torch.as_tensor(count).clamp(min=1)
         return total
 
 

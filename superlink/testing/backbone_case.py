@@ -150,9 +150,8 @@ class BackboneCase:
             hidden = self.backbone(inputs, image_features=features).last_hidden_state
         states: States = [[] for _ in rows]
         for route in encoded.routes:
-            width = self.model.vocabulary.bindings[route.token].num_queries
-            first = route.position + 1
-            states[route.row].append(hidden[route.row, first : first + width])
+            places = self.model.vocabulary.bindings[route.token].states_at(route.position)
+            states[route.row].append(hidden[route.row, [*places]])
         return states
 
     @torch.no_grad()

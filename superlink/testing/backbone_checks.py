@@ -141,7 +141,8 @@ def _text(case: BackboneCase) -> str:
         with torch.no_grad():
             hidden = case.backbone(case.on_device(encoded.inputs)).last_hidden_state
         route = encoded.routes[0]
-        states.append([[hidden[0, route.position + 1 : route.position + 4]]])
+        places = model.vocabulary.bindings[route.token].states_at(route.position)
+        states.append([[hidden[0, [*places]]]])
     return check_close(states[0], states[1])
 
 

@@ -108,7 +108,7 @@ def test_token_of_two_decoders_is_refused():
 
 
 def test_shared_bank_with_other_num_queries_is_refused():
-    with pytest.raises(RoutingError, match=r"same num_queries. Received: 2 and 5"):
+    with pytest.raises(RoutingError, match=r"same num_queries and link. Received: 2 and 5"):
         RoutingVocabulary([DET, replace(SEG, num_queries=5)])
 
 
