@@ -6,7 +6,7 @@ import os
 import sys
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 
 import typer
 from rich.console import Console
@@ -15,7 +15,14 @@ from rich.text import Text
 
 from ..errors import SuperLinkError
 
-__all__ = ["EXIT_STATUS", "errors_as_panels", "quiet_libraries", "stderr", "stdout"]
+__all__ = [
+    "EXIT_STATUS",
+    "errors_as_panels",
+    "libraries_on_stderr",
+    "quiet_libraries",
+    "stderr",
+    "stdout",
+]
 
 EXIT_STATUS = 2
 """Exit status of a command that a `SuperLinkError` ends."""
@@ -33,6 +40,13 @@ def quiet_libraries(threads: int) -> None:
 
     torch.set_num_threads(threads)
     quiet_transformers()
+
+
+@contextmanager
+def libraries_on_stderr() -> Iterator[None]:
+    """What libraries print goes to stderr: stdout is for results."""
+    with redirect_stdout(sys.stderr):
+        yield
 
 
 @contextmanager

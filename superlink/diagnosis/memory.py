@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
-import warnings
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
-from ..build import attach
-from ..interfaces import Backbone
-from ..linked import LinkedModel, Origin
+from ..checkpoint import read_config
+from ..errors import CheckpointError
+from ..linked import LinkedModel
 from ..linked.sizes import PartSize, part_sizes
 from ..registry import Registry
 from ..training.naming import LinkNaming
-from ..training.parameters import freeze
+from ..training.parameters import freeze, learning_rate_of
 from ..training.recipe import Recipe, Stage
+from .empty import build_empty
 
-__all__ = ["ASSUMPTIONS", "PartMemory", "RecipeMemory", "StageMemory", "recipe_memory"]
+__all__ = [
+    "ASSUMPTIONS",
+    "ModuleRate",
+    "PartMemory",
+    "RecipeMemory",
+    "StageMemory",
+    "measure",
+    "recipe_memory",
+]
 
 ASSUMPTIONS = (
     "One device holds everything. A gradient has the precision of its weight, and AdamW keeps two "
@@ -31,6 +40,8 @@ _ADAMW_VALUES = 2
 _KEPT_CHECKPOINTS = 2
 """Checkpoints of a stage that stay on the disk, see `superlink.training.trainer`."""
 _NAMING = "link loss head"
+_WRAPPERS = {"backbone", "model"}
+"""Names of modules that hold a whole backbone."""
 
 
 @dataclass(frozen=True)
@@ -59,11 +70,26 @@ class PartMemory:
 
 
 @dataclass(frozen=True)
+class ModuleRate:
+    """Parameters of one module that move at one speed in one stage."""
+
+    path: str
+    """Path of the module, as `learning_rates` of a recipe name it: `queries`, `decoders.NAME`, and
+    the parts of the backbone one by one."""
+    parameters: int
+    """Numbers that it holds."""
+    learning_rate: float
+    """Their learning rate; 0 where they are frozen."""
+
+
+@dataclass(frozen=True)
 class StageMemory:
-    """What one stage holds."""
+    """What one stage trains and holds."""
 
     name: str
     """Name of the stage."""
+    modules: tuple[ModuleRate, ...]
+    """What it trains, and what is frozen."""
     parts: tuple[PartMemory, ...]
     """Its parts."""
     checkpoint_bytes: int
@@ -111,6 +137,7 @@ class RecipeMemory:
             "stages": [
                 {
                     **vars(stage),
+                    "modules": [vars(module) for module in stage.modules],
                     "parts": [{**vars(p), "total_bytes": p.total_bytes} for p in stage.parts],
                     "total_bytes": stage.total_bytes,
                 }
@@ -125,9 +152,17 @@ def recipe_memory(recipe: Recipe, registry: Registry) -> RecipeMemory:
     Raises:
         SuperLinkError: The model cannot be built, or a stage names a path that is not there.
     """
-    model, loaded = _build(recipe, registry)
+    return measure(*build_empty(recipe, registry), recipe)
+
+
+def measure(model: LinkedModel, loaded: bool, recipe: Recipe) -> RecipeMemory:
+    """What the stages of a recipe hold, of its model on any device.
+
+    Raises:
+        ConfigError: A stage names a path that is not there, or trains nothing.
+    """
     fixed = frozenset(name for name, p in model.named_parameters() if not p.requires_grad)
-    stages, changed = [], False
+    stages, changed = [], _starts_elsewhere(recipe)
     for stage in recipe.stages:
         freeze(model, stage, fixed)
         sizes = part_sizes(model, backbone_changed=changed)
@@ -136,34 +171,32 @@ def recipe_memory(recipe: Recipe, registry: Registry) -> RecipeMemory:
     return RecipeMemory(recipe.name, loaded, tuple(stages))
 
 
-def _build(recipe: Recipe, registry: Registry) -> tuple[LinkedModel, bool]:
-    """The model, and whether the weights of its backbone were loaded."""
-    choice = recipe.model.backbone
+def _starts_elsewhere(recipe: Recipe) -> bool:
+    """Whether the backbone starts from weights that its source does not have."""
+    parts = ("backbone",) if recipe.start_parts is None else recipe.start_parts
+    if recipe.start is None or not any(part.split(".")[0] == "backbone" for part in parts):
+        return False
     try:
-        # What packages say of weights that go nowhere is of no interest.
-        with warnings.catch_warnings(), torch.device("meta"):
-            warnings.simplefilter("ignore")
-            empty = registry.build("backbone", choice.name, choice.config)
-        return _link(empty, recipe, registry), False
-    except Exception:  # some models compute with their weights while they are built
-        whole = registry.build("backbone", choice.name, choice.config)
-        return _link(whole, recipe, registry), True
+        return bool(read_config(recipe.start)["backbone"]["saved"])
+    except (CheckpointError, KeyError):  # not there yet: as if it had been trained
+        return True
 
 
-def _link(backbone: Backbone, recipe: Recipe, registry: Registry) -> LinkedModel:
-    config = recipe.model
-    model = attach(
-        backbone,
-        decoders=config.decoders,
-        lora=config.backbone.lora,
-        registry=registry,
-        init_std=config.init_std,
-        max_length=config.max_length,
-        regions=config.regions,
-    )
-    # As if its weights had just come from there: a fingerprint would have to read them.
-    model.origin = Origin(config.backbone.name, config.backbone.config, fingerprint="of its source")
-    return model
+def _module_rates(model: LinkedModel, stage: Stage) -> tuple[ModuleRate, ...]:
+    numbers: Counter[tuple[str, float]] = Counter()
+    for name, parameter in model.named_parameters():
+        rate = learning_rate_of(name, stage) if parameter.requires_grad else 0.0
+        numbers[_module_of(name), rate] += parameter.numel()
+    return tuple(ModuleRate(path, number, rate) for (path, rate), number in numbers.items())
+
+
+def _module_of(name: str) -> str:
+    """`queries` of `queries.tokens`; of a backbone its tower, projector and language model."""
+    parts = name.split(".")
+    if parts[0] == "decoders":
+        return ".".join(parts[:2])
+    depth = next((i for i, part in enumerate(parts) if part not in _WRAPPERS), len(parts) - 1)
+    return ".".join(parts[: depth + 1])
 
 
 def _stage_memory(model: LinkedModel, stage: Stage, sizes: list[PartSize]) -> StageMemory:
@@ -178,7 +211,8 @@ def _stage_memory(model: LinkedModel, stage: Stage, sizes: list[PartSize]) -> St
     checkpoint = sum(size.checkpoint_bytes for size in sizes)
     beside = sum(part.optimizer_bytes + part.average_bytes for part in parts)
     resumable = _KEPT_CHECKPOINTS * (checkpoint + beside) if stage.save_steps else 0
-    return StageMemory(stage.name, tuple(parts), checkpoint, resumable)
+    modules = _module_rates(model, stage)
+    return StageMemory(stage.name, modules, tuple(parts), checkpoint, resumable)
 
 
 def _part_memory(size: PartSize, *, averaged: bool) -> PartMemory:

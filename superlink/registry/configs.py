@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar, get_args
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any, Literal, TypeVar, cast, get_args
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 from ..errors import ConfigError
 from .suggestions import suggest
 
-__all__ = ["validate_config"]
+__all__ = ["ConfigProblem", "explain", "validate_config"]
 
 ConfigT = TypeVar("ConfigT", bound=BaseModel)
 
@@ -31,33 +34,70 @@ def validate_config(
     try:
         return cls.model_validate({} if data is None else data)
     except ValidationError as error:
-        problems = "\n".join(f"- {_explain(cls, problem)}" for problem in error.errors())
+        problems = "\n".join(f"- {_line(problem)}" for problem in explain(cls, error))
         raise ConfigError(f"The config of {where} cannot be used.\n{problems}") from error
 
 
-def _explain(cls: type[BaseModel], problem: Mapping[str, Any]) -> str:
-    """One problem that pydantic found, as one line."""
-    *parents, last = problem["loc"] or ("(the whole config)",)
-    key = ".".join(str(part) for part in (*parents, last))
-    if problem["type"] == "extra_forbidden":
-        return f"unknown key {key!r}. {suggest(str(last), _valid_keys(cls, parents))}"
+@dataclass(frozen=True)
+class ConfigProblem:
+    """One value that cannot be used."""
+
+    loc: tuple[str | int, ...]
+    """Where it stands: keys and indices."""
+    text: str
+    """What is wrong and what would be right."""
+    kind: Literal["value", "unknown", "missing"] = "value"
+    """A value that does not fit, a key that there is not, or one that must be there."""
+
+
+def explain(cls: type[BaseModel], error: ValidationError) -> list[ConfigProblem]:
+    """What pydantic found in a config of class `cls`, with the nearest valid keys."""
+    return [_explain(cls, problem) for problem in error.errors()]
+
+
+def _explain(cls: type[BaseModel], problem: Mapping[str, Any]) -> ConfigProblem:
+    loc = tuple(problem["loc"])
+    if problem["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+        hint = suggest(str(loc[-1]), _valid_keys(cls, loc[:-1]))
+        return ConfigProblem(loc, hint, "unknown")
     if problem["type"] == "missing":
-        return f"{key}: a value is needed."
-    return f"{key}: {problem['msg']}. Received: {problem['input']!r:.200}"
+        return ConfigProblem(loc, "a value is needed.", "missing")
+    if problem["type"] == "value_error" and "eceived" in str(problem["ctx"]["error"]):
+        return ConfigProblem(loc, str(problem["ctx"]["error"]))
+    return ConfigProblem(loc, f"{problem['msg']}. Received: {problem['input']!r:.200}")
+
+
+def _line(problem: ConfigProblem) -> str:
+    key = ".".join(map(str, problem.loc)) or "(the whole config)"
+    return (
+        f"unknown key {key!r}. {problem.text}"
+        if problem.kind == "unknown"
+        else f"{key}: {problem.text}"
+    )
 
 
 def _valid_keys(cls: type[BaseModel], parents: Sequence[str | int]) -> set[str]:
     """The keys of the model that stands at the end of `parents`."""
-    models = {cls}
+    models: set[Any] = {cls}
     for part in parents:
-        fields = [model.model_fields[str(part)] for model in models if part in model.model_fields]
+        known = [_fields(model)[str(part)] for model in models if part in _fields(model)]
         # List indices and tags of unions are no fields: the same models go on.
-        models = {m for f in fields for m in _models_in(f.annotation)} or models
-    return {field.alias or name for model in models for name, field in model.model_fields.items()}
+        models = {m for f in known for m in _models_in(f.annotation)} or models
+    return {field.alias or name for model in models for name, field in _fields(model).items()}
 
 
-def _models_in(annotation: Any) -> set[type[BaseModel]]:
-    """The pydantic models that an annotation mentions: `A` and `B` of `tuple[A | B, ...]`."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+def _fields(model: Any) -> Mapping[str, FieldInfo]:
+    """The fields of a pydantic model, or of a dataclass inside of one."""
+    if issubclass(model, BaseModel):
+        return cast(Mapping[str, FieldInfo], model.model_fields)
+    hints = inspect.get_annotations(model, eval_str=True)
+    return {field.name: FieldInfo(annotation=hints[field.name]) for field in fields(model)}
+
+
+def _models_in(annotation: Any) -> set[Any]:
+    """The models that an annotation mentions: `A` and `B` of `tuple[A | B, ...]`."""
+    if isinstance(annotation, type) and (
+        issubclass(annotation, BaseModel) or is_dataclass(annotation)
+    ):
         return {annotation}
     return {model for argument in get_args(annotation) for model in _models_in(argument)}

@@ -11,7 +11,8 @@ from ..lazy import lazy_names
 
 if TYPE_CHECKING:
     from .dataset import StageDataset
-    from .recipe import DataChoice, Recipe, Stage, load_recipe
+    from .loading import load_recipe
+    from .recipe import DataChoice, Recipe, Stage
     from .stages import TrainingResult, train
     from .trainer import SuperLinkTrainer
 
@@ -28,7 +29,8 @@ __all__ = [
 
 _MODULES = {
     "dataset": ("StageDataset",),
-    "recipe": ("DataChoice", "Recipe", "Stage", "load_recipe"),
+    "loading": ("load_recipe",),
+    "recipe": ("DataChoice", "Recipe", "Stage"),
     "stages": ("TrainingResult", "train"),
     "trainer": ("SuperLinkTrainer",),
 }

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor, distribute_tensor
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 __all__ = ["MovingAverage"]
@@ -24,9 +25,25 @@ class MovingAverage(TrainerCallback):
 
     def __init__(self, model: nn.Module, decay: float) -> None:
         self.decay = decay
+        self.model = model
         self.weights = {n: p for n, p in model.named_parameters() if p.requires_grad}
         # In float32: a bfloat16 average would round each small step away.
         self.average = {n: p.detach().float().clone() for n, p in self.weights.items()}
+
+    def on_train_begin(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        **kwargs: Any,
+    ) -> None:
+        """Cut the average as an engine has cut the weights."""
+        self.weights = {n: p for n, p in self.model.named_parameters() if p.requires_grad}
+        for name, weight in self.weights.items():
+            if isinstance(weight, DTensor):
+                self.average[name] = distribute_tensor(
+                    self.average[name], weight.device_mesh, weight.placements
+                )
 
     @torch.no_grad()
     def on_step_end(
@@ -50,7 +67,10 @@ class MovingAverage(TrainerCallback):
 
     def state_dict(self) -> dict[str, Tensor]:
         """The average by parameter name."""
-        return {name: value.contiguous() for name, value in self.average.items()}
+        whole = {
+            n: v.full_tensor() if isinstance(v, DTensor) else v for n, v in self.average.items()
+        }
+        return {name: value.contiguous() for name, value in whole.items()}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Go on from a saved average."""

@@ -6,7 +6,6 @@ import functools
 import inspect
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from torch.utils.data import Dataset
@@ -15,14 +14,17 @@ from ..errors import ConfigError, InputError, SuperLinkError
 from ..interfaces import Sample, TaskSpec
 from ..registry import Registry, load_object
 from ..registry.suggestions import suggest
+from .faults import FAULTS_OF_DATA, BadSample, Origin, StageSample, explained
 from .recipe import DataChoice
 
-__all__ = ["Conversation", "StageDataset", "from_worker", "load_reader", "open_data"]
+__all__ = ["Conversation", "Source", "StageDataset", "from_worker", "load_reader", "open_data"]
 
 Conversation = Callable[..., Sample]
+Source = tuple[Sequence[Any], Conversation]
+"""The records of a data set, and what makes conversations of them."""
 
 
-class StageDataset(Dataset[Sample]):
+class StageDataset(Dataset[Sample | BadSample]):
     """As many samples as a stage takes, in the order in which it takes them.
 
     Each pass over the records has an order and conversations of its own. Nothing is remembered, so
@@ -33,34 +35,56 @@ class StageDataset(Dataset[Sample]):
         conversation: Makes a sample of a record; see `TaskSpec.conversation`.
         num_samples: How many samples the stage takes.
         seed: Of order and draws.
+        name: Of the data set, for errors and counts.
+        skip_bad: Whether a record that its files or annotations are to blame for becomes a
+            `BadSample`; an error otherwise.
     """
 
     def __init__(
-        self, records: Sequence[Any], conversation: Conversation, num_samples: int, seed: int
+        self,
+        records: Sequence[Any],
+        conversation: Conversation,
+        num_samples: int,
+        seed: int,
+        *,
+        name: str = "",
+        skip_bad: bool = False,
     ) -> None:
         if not len(records):
-            raise InputError("A stage needs data. Received: a reader that found no records")
+            which = f" of the data set {name!r}" if name else ""
+            raise InputError(f"A stage needs data. Received: a reader{which} that found no records")
         self.records = records
         self.conversation = conversation
         self.num_samples = num_samples
         self.seed = seed
+        self.name = name
+        self.skip_bad = skip_bad
         self._orders: dict[int, list[int]] = {}  # of the last epochs asked for
 
     def __len__(self) -> int:
         return self.num_samples
 
-    def __getitem__(self, index: int) -> Sample:
+    def __getitem__(self, index: int) -> Sample | BadSample:
         if not 0 <= index < self.num_samples:
             raise IndexError(index)
         epoch, position = divmod(index, len(self.records))
-        number = self._order(epoch)[position]
+        number, record = self._order(epoch)[position], None
         try:
             record = self.records[number]
             sample = self.conversation(record, random.Random(f"{self.seed}-{index}"), True)
-        except InputError as error:
-            raise InputError(f"Record {number} cannot be used. {error}") from error
+        except Exception as error:
+            origin = Origin.of(number, self.name, record)
+            named = explained(error, origin)
+            if self.skip_bad and isinstance(error, FAULTS_OF_DATA):
+                return BadSample(str(named))
+            raise named from error
         # Decoders draw from the key: anew each time that a record comes, the same in every layout.
-        return replace(sample, key=f"{sample.key}#{self.seed}-{index}")
+        key = f"{sample.key}#{self.seed}-{index}"
+        return StageSample.of(sample, key, Origin.of(number, self.name, record))
+
+    def epochs(self, num_samples: int) -> dict[str, float]:
+        """Passes over the records that the first `num_samples` samples are, by the data set."""
+        return {self.name: num_samples / len(self.records)}
 
     def __getstate__(self) -> dict[str, Any]:
         # Orders are made again in a worker process rather than sent to it.
@@ -75,7 +99,7 @@ class StageDataset(Dataset[Sample]):
         return self._orders[epoch]
 
 
-def open_data(choice: DataChoice, registry: Registry) -> tuple[Sequence[Any], Conversation]:
+def open_data(choice: DataChoice, registry: Registry) -> Source:
     """Read the records of a data set, and take the conversation factory of its task."""
     spec = registry.task(choice.task)
     reader = load_reader(choice, registry)

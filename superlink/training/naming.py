@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import dropwhile, takewhile
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ..interfaces import LinkedQueries
+from ..interfaces import LinkedQueries, LossTerm
 from ..link.processing import IGNORE
 from ..linked import LinkedModel
 
@@ -50,25 +50,38 @@ class LinkNaming(nn.Module):
 
     def forward(
         self, links: Mapping[str, LinkedQueries], batch: Mapping[str, Any] | None = None
-    ) -> Tensor:
-        """The mean over routes of the cross entropy of the words that they carry.
+    ) -> LossTerm:
+        """The cross entropy of the words that routes carry: its sum, and the number of routes.
 
         Args:
             links: By decoder, the conditions of the routes of a batch.
             batch: The batch of the processor, for routes without a phrase; they are left out where
                 it is not given.
         """
-        losses = []
+        losses = [next(self.parameters()).new_zeros(())]
         for name, linked in links.items():
             states = linked.states if linked.states.dim() == 2 else linked.states.mean(1)  # (R, C)
             logits = self.heads[str(states.shape[-1])](states).log_softmax(-1)  # (R, V)
-            asked = [[] for _ in linked.phrases] if batch is None else self._asked(name, batch)
-            for row, phrase, words in zip(logits, linked.phrases, asked, strict=True):
-                if ids := self._word_ids(phrase) or words:
+            for row, ids in zip(logits, self._words(name, linked.phrases, batch), strict=True):
+                if ids:
                     losses.append(-row[torch.tensor(ids, device=row.device)].mean())
-        if not losses:
-            return next(self.parameters()).new_zeros(())
-        return torch.stack(losses).mean()
+        return torch.stack(losses).sum(), float(len(losses) - 1)
+
+    def count(self, batch: Mapping[str, Any]) -> int:
+        """How many routes of a batch carry words."""
+        routes, total = batch["routes"], 0
+        for name in {call.decoder for call in batch["calls"]}:
+            calls = self._vocabulary.calls_of(name, batch["calls"], routes)
+            phrases = [routes[index].phrase for call in calls for index in call.routes]
+            total += sum(map(bool, self._words(name, phrases, batch)))
+        return total
+
+    def _words(
+        self, name: str, phrases: Sequence[str], batch: Mapping[str, Any] | None
+    ) -> list[list[int]]:
+        """For each route of a decoder the words that it carries."""
+        asked = [[] for _ in phrases] if batch is None else self._asked(name, batch)
+        return [self._word_ids(p) or words for p, words in zip(phrases, asked, strict=True)]
 
     def _asked(self, name: str, batch: Mapping[str, Any]) -> list[list[int]]:
         """For each route of a decoder, in the order of its links, the words of its question."""

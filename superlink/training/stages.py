@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import json
+import logging
+import random
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,20 +15,25 @@ from transformers.utils.import_utils import is_accelerate_available
 
 from ..build import build_model, restore
 from ..checkpoint import save
-from ..errors import CheckpointError, InputError, MissingDependencyError
+from ..errors import MissingDependencyError
 from ..model import SuperLinkModel
 from ..registry import Registry, default_registry
-from .dataset import Conversation, StageDataset, open_data
-from .mixture import Mixture
+from .arguments import stage_arguments
+from .checkpoints import newest_whole
+from .dataset import Source, open_data
+from .guard import chat_loss
+from .mixture import stage_samples
 from .parameters import freeze
-from .recipe import Recipe, Stage
+from .processes import everywhere, from_first, is_cut, is_first, join, num_processes
+from .recipe import ChatGuard, Recipe
+from .reporting import check_loggers, set_log_folder
+from .run_folder import RunFolder
 from .starting import start_from
-from .trainer import SuperLinkTrainer, stage_arguments
+from .trainer import SuperLinkTrainer
 
 __all__ = ["TrainingResult", "train"]
 
-Sources = Mapping[str, tuple[Sequence[Any], Conversation]]
-"""Opened data sets by their names in the recipe."""
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -41,6 +48,9 @@ class TrainingResult:
     """What was logged, with the name of its stage."""
     cpu_minutes: float
     """Processor time of training, all threads together; what a kill threw away does not count."""
+    chat_losses: Mapping[str, float]
+    """What the recipe's `chat_guard` measured: `before` the first stage, then after each, by name;
+    nats per token. Empty without one."""
 
 
 def train(
@@ -50,11 +60,14 @@ def train(
     half: bool = False,
     registry: Registry | None = None,
     progress: bool = True,
+    report_to: Sequence[str] = (),
 ) -> TrainingResult:
     """Train a recipe; the model ends up in `output`/model.
 
     A stage that was finished before is not run again, and one that was stopped goes on from its
     last whole checkpoint. All data sets are opened, and so checked, before anything is written.
+    Under a launcher, as `accelerate launch`, every process calls this with the same arguments; the
+    first one writes.
 
     Args:
         recipe: What to do.
@@ -62,139 +75,148 @@ def train(
         half: Whether the trained model is stored in 16 bits, see `superlink.checkpoint.save`.
         registry: Where names are looked up; None takes everything that is installed.
         progress: Whether to show a bar.
+        report_to: Loggers of transformers beside the run's own log, as `tensorboard`.
 
     Raises:
-        InputError: `output` holds the run of another recipe.
-        MissingDependencyError: accelerate is not installed.
+        ConfigError: The samples of a step cannot be dealt to the processes, or there is no such
+            logger.
+        InputError: `output` holds the run of another recipe, or data cannot be used.
+        MissingDependencyError: accelerate, or the package of a logger, is not installed.
+        TrainingError: A loss or a gradient is no finite number.
     """
     if not is_accelerate_available():
         raise MissingDependencyError(
             "Training needs accelerate, which is not installed. Run: pip install 'superlink[train]'"
         )
-    output = Path(output)
-    registry = registry or default_registry()
-    _refuse_another(output, recipe)
-    folders = [output / "stages" / f"{i}-{stage.name}" for i, stage in enumerate(recipe.stages)]
-    sources = _open_sources(recipe, folders, registry)
-    set_seed(recipe.seed)
-    model = build_model(recipe.model, registry)
-    if recipe.start is not None and not any(map(_is_finished, folders)):
-        start_from(model, recipe.start, recipe.start_parts, registry)
-    _claim(output, recipe)
-    fixed = frozenset(name for name, p in model.named_parameters() if not p.requires_grad)
-    for index, folder in enumerate(folders):
-        if _is_finished(folder):
-            restore(model, folder / "model", registry)
-            continue
-        _run_stage(model, recipe, index, folder, fixed, sources, registry, progress=progress)
-    save(model, output / "model", half=half)
-    history, minutes = _read_logs(output, recipe)
-    return TrainingResult(model.eval(), output / "model", history, minutes)
-
-
-def _run_stage(
-    model: SuperLinkModel,
-    recipe: Recipe,
-    index: int,
-    folder: Path,
-    fixed: frozenset[str],
-    sources: Sources,
-    registry: Registry,
-    *,
-    progress: bool,
-) -> None:
-    stage, seed = recipe.stages[index], recipe.seed * 1000 + index
-    arguments = stage_arguments(stage, folder, seed)
-    per_step = stage.batch_size * stage.gradient_accumulation
-    dataset = _dataset(sources, stage, stage.steps * per_step, seed)
-    freeze(model, stage, fixed)
-    model.stop_gradient, model.lm_weight = stage.stop_gradient, stage.lm_weight
-    trainer = SuperLinkTrainer(
-        model, arguments, stage, dataset, registry=registry, progress=progress
+    loggers = check_loggers(report_to)
+    join()
+    run = _Run(RunFolder(Path(output), recipe), registry or default_registry(), progress, loggers)
+    model = run.train()
+    if is_first():
+        save(model, run.folder.model, half=half)
+    everywhere(None)
+    logs = run.folder.read_logs()
+    stages = zip(recipe.stages, logs, strict=True)
+    chat = {stage.name: log["chat_loss"] for stage, log in stages if "chat_loss" in log}
+    if recipe.chat_guard is not None:
+        chat = {"before": logs[0]["chat_loss_before"], **chat}
+        _warn_of_rise(chat, recipe.chat_guard)
+    return TrainingResult(
+        model=model.eval(),
+        folder=run.folder.model,
+        history=tuple(entry for log in logs for entry in log["history"]),
+        cpu_minutes=sum(log["cpu_minutes"] for log in logs),
+        chat_losses=chat,
     )
-    trainer.run(_last_checkpoint(folder))
-    if trainer.average is not None:
-        trainer.average.apply()
-    model.stop_gradient, model.lm_weight = False, 1.0
-    history = [{**entry, "stage": stage.name} for entry in trainer.state.log_history]
-    log = {
-        "history": history,
-        "cpu_minutes": trainer.cpu_seconds / 60,
-        "dropped": trainer.num_dropped,
-    }
-    (folder / "log.json").write_text(json.dumps(log, indent=1), encoding="utf-8")
-    save(model, folder / "model")
 
 
-def _dataset(sources: Sources, stage: Stage, num_samples: int, seed: int) -> StageDataset | Mixture:
-    chosen = [sources[name] for name in stage.weights]
-    if len(chosen) == 1:
-        return StageDataset(*chosen[0], num_samples, seed)
-    return Mixture(chosen, list(stage.weights.values()), num_samples, seed)
-
-
-def _open_sources(recipe: Recipe, folders: Sequence[Path], registry: Registry) -> Sources:
-    """The data sets of all stages that are not finished, each opened once."""
-    stages = zip(recipe.stages, folders, strict=True)
-    names = [name for stage, path in stages if not _is_finished(path) for name in stage.weights]
-    return {name: open_data(recipe.data[name], registry) for name in dict.fromkeys(names)}
-
-
-def _is_finished(folder: Path) -> bool:
-    return (folder / "model" / "config.json").is_file()
-
-
-def _refuse_another(output: Path, recipe: Recipe) -> None:
-    """Raise where a folder holds the run of another recipe."""
-    path = output / "recipe.json"
-    if path.is_file() and path.read_text(encoding="utf-8") != recipe.model_dump_json(indent=2):
-        raise InputError(
-            f"{output} holds the run of another recipe, or of this one before it was changed. "
-            "Choose another --output, or remove the folder."
+def _warn_of_rise(losses: Mapping[str, float], guard: ChatGuard) -> None:
+    before, *_, after = losses.values()
+    if guard.max_rise is not None and after - before > guard.max_rise:
+        _LOG.warning(
+            "The loss on the text of %r rose from %.3f to %.3f nats per token; the recipe allows "
+            "%.3f. The LLM forgets how to talk: mix text into the stages, or train less of it.",
+            guard.data,
+            before,
+            after,
+            guard.max_rise,
         )
 
 
-def _claim(output: Path, recipe: Recipe) -> None:
-    """Write the recipe into a new run."""
-    path = output / "recipe.json"
-    if path.is_file():
-        return
-    text = recipe.model_dump_json(indent=2)
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-        fresh = path.with_suffix(".new")
-        fresh.write_text(text, encoding="utf-8")
-        fresh.replace(path)
-    except OSError as error:
-        raise InputError(
-            f"Expected a folder that can be written to. Received: {output} ({error.strerror})"
-        ) from error
+class _Run:
+    """One call of `train`."""
 
+    def __init__(
+        self, folder: RunFolder, registry: Registry, progress: bool, loggers: Sequence[str]
+    ) -> None:
+        self.folder, self.recipe, self.registry = folder, folder.recipe, registry
+        self.progress, self.loggers = progress, loggers
+        self.left = [i for i, _ in enumerate(folder.stages) if not folder.is_finished(i)]
+        self.sources = self._open_sources()
+        everywhere(None)  # all have looked at the folder before the first one writes
 
-def _last_checkpoint(folder: Path) -> str | None:
-    """The newest checkpoint that was written to its end."""
-    found = [path for path in folder.glob("checkpoint-*") if _is_whole(path)]
-    newest = max(found, key=lambda path: int(path.name.split("-")[1]), default=None)
-    return None if newest is None else str(newest)
+    def train(self) -> SuperLinkModel:
+        """Run the stages that are left."""
+        set_seed(self.recipe.seed)
+        model = build_model(self.recipe.model, self.registry)
+        start = self.recipe.start
+        if start is not None and len(self.left) == len(self.folder.stages):
+            start_from(model, start, self.recipe.start_parts, self.registry)
+        if is_first():
+            self.folder.claim()
+        fixed = frozenset(name for name, p in model.named_parameters() if not p.requires_grad)
+        for index, folder in enumerate(self.folder.stages):
+            if index in self.left:
+                model = self._run_stage(model, index, fixed)
+            else:
+                restore(model, folder / "model", self.registry)
+        return model
 
+    def _run_stage(
+        self, model: SuperLinkModel, index: int, fixed: frozenset[str]
+    ) -> SuperLinkModel:
+        stage, folder = self.recipe.stages[index], self.folder.stages[index]
+        seed = self.recipe.seed * 1000 + index
+        before = {} if index else self._chat_loss(model, "chat_loss_before")
+        arguments = stage_arguments(stage, folder, seed, self.loggers)
+        samples = stage_samples(self.sources, stage, seed, skip_bad=stage.max_bad_samples > 0)
+        freeze(model, stage, fixed)
+        model.backbone.checkpoint_activations(stage.gradient_checkpointing)
+        model.stop_gradient, model.lm_weight = stage.stop_gradient, stage.lm_weight
+        model.idle = num_processes() > 1
+        trainer = SuperLinkTrainer(
+            model, arguments, stage, samples, registry=self.registry, progress=self.progress
+        )
+        set_log_folder(trainer, self.folder.path / "logs" / folder.name)
+        trainer.run(from_first(newest_whole(folder) if is_first() else None))
+        if trainer.average is not None:
+            trainer.average.apply()
+        model.backbone.checkpoint_activations(False)
+        model.stop_gradient, model.lm_weight, model.idle = False, 1.0, False
+        if is_cut(model):
+            model = self._made_whole(trainer, folder)
+        log = {
+            "history": [{**entry, "stage": stage.name} for entry in trainer.state.log_history],
+            "cpu_minutes": trainer.cpu_seconds / 60,
+            "dropped": trainer.num_dropped,
+            "bad": trainer.num_bad,
+            **before,
+            **self._chat_loss(model, "chat_loss"),
+        }
+        if is_first():
+            self.folder.write_log(index, log)
+            save(model, folder / "model")
+        everywhere(None)
+        return model
 
-def _is_whole(checkpoint: Path) -> bool:
-    """Whether its last file is there, and is whole."""
-    try:
-        json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return True
+    def _made_whole(self, trainer: SuperLinkTrainer, folder: Path) -> SuperLinkModel:
+        """The model without the pieces of an engine."""
+        whole = folder / ".whole"
+        trainer.write_model(whole)
+        everywhere(None)
+        model = build_model(self.recipe.model, self.registry)
+        restore(model, whole, self.registry)
+        everywhere(None)
+        if is_first():
+            shutil.rmtree(whole)
+        return model
 
+    def _open_sources(self) -> dict[str, Source]:
+        """The data sets of all stages that are not finished, and of the guard, each opened once."""
+        names = [name for index in self.left for name in self.recipe.stages[index].names]
+        if self.recipe.chat_guard is not None and self.left:
+            names.append(self.recipe.chat_guard.data)
+        data = self.recipe.data
+        return {name: open_data(data[name], self.registry) for name in dict.fromkeys(names)}
 
-def _read_logs(output: Path, recipe: Recipe) -> tuple[tuple[Mapping[str, Any], ...], float]:
-    history: list[Mapping[str, Any]] = []
-    minutes = 0.0
-    for index, stage in enumerate(recipe.stages):
-        path = output / "stages" / f"{index}-{stage.name}" / "log.json"
-        if not path.is_file():
-            raise CheckpointError(f"Expected {path} of a finished stage. It is missing.")
-        log = json.loads(path.read_text(encoding="utf-8"))
-        history += log["history"]
-        minutes += log["cpu_minutes"]
-    return tuple(history), minutes
+    def _chat_loss(self, model: SuperLinkModel, key: str) -> dict[str, float]:
+        """What the guard measures now, under a key; nothing without a guard."""
+        guard = self.recipe.chat_guard
+        if guard is None:
+            return {}
+        records, conversation = self.sources[guard.data]
+        draws = (random.Random(f"{self.recipe.seed}-{i}") for i in range(guard.samples))
+        samples = [
+            conversation(records[i % len(records)], draw, False) for i, draw in enumerate(draws)
+        ]
+        return {key: from_first(chat_loss(model, samples) if is_first() else 0.0)}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections import defaultdict
-from collections.abc import Mapping
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,22 +16,43 @@ from torch.utils.data import Sampler, SequentialSampler
 from transformers import PrinterCallback, Trainer, TrainingArguments
 
 from ..build import restore
-from ..checkpoint import read_tensors, save, write_tensors
-from ..errors import ConfigError, SuperLinkError
+from ..checkpoint import UNREADABLE, read_tensors, save, write_tensors
+from ..errors import SuperLinkError
+from ..interfaces import LossTerm
 from ..model import SuperLinkModel
 from ..registry import Registry
 from .averaging import MovingAverage
+from .checkpoints import publish, remove_old
+from .collation import Collator
 from .dataset import StageDataset, from_worker
+from .health import Health
+from .losses import IDLE, LossLog, summed
 from .mixture import Mixture
+from .monitor import Throughput, part_norms
 from .naming import LinkNaming
 from .parameters import parameter_groups
+from .processes import everywhere, is_cut, is_first, num_processes, whole_weights
 from .progress import StageProgress
 from .recipe import Stage
+from .weighting import build_weighting
+from .whole import WholeModel
 
-__all__ = ["SuperLinkTrainer", "stage_arguments"]
+__all__ = ["SuperLinkTrainer"]
 
+_LOG = logging.getLogger(__name__)
 _EXTRAS = "stage.safetensors"
 """What a stage needs beside the model to go on: the moving average, the naming head, counters."""
+_KEPT_CHECKPOINTS = 2
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What one process found in a forward."""
+
+    counts: Mapping[str, float]
+    dropped: int
+    bad: int
+    broken: str
 
 
 class SuperLinkTrainer(Trainer):
@@ -39,15 +62,14 @@ class SuperLinkTrainer(Trainer):
     and the format of checkpoints. The loop, devices, precision, clipping and schedules are
     transformers'.
 
-    The loss of a step is the mean over its accumulated batches, each of which divides by its own
-    counts. So accumulation equals one large batch exactly where the batches have the same numbers
-    of words and targets, and nearly otherwise.
+    Every loss of a step is its sum over all forwards and processes, divided by its count over all
+    of them. So a step is the same on any number of devices, accumulated or not.
 
     Args:
         model: The linked model; what it trains is frozen or not already.
         arguments: From `stage_arguments`.
         stage: The stage.
-        dataset: Its samples.
+        dataset: Its samples, from `stage_samples`.
         registry: Where a checkpoint's backbone is looked up; None takes what is installed.
         progress: Whether to show a bar.
     """
@@ -62,38 +84,54 @@ class SuperLinkTrainer(Trainer):
         registry: Registry | None = None,
         progress: bool = True,
     ) -> None:
-        self.stage = stage
-        self.linked = model
-        self.registry = registry
+        self.stage, self.linked, self.registry = stage, model, registry
+        names = ["lm", *model.bound]
+        self.weighting = build_weighting(stage.loss_weighting, names)
+        self.whole = WholeModel(model, shares=stage.loss_weighting == "gradnorm")
+        self.samples = dataset
         self.num_samples = len(dataset)
-        self.num_dropped = 0
-        self._parts: dict[str, list[Tensor]] = defaultdict(list)
+        self.collator = Collator(
+            model.processor,
+            run_decoders=stage.run_decoders,
+            skip_bad=stage.max_bad_samples > 0,
+            always_image=arguments.world_size > 1,
+        )
+        self.num_dropped = self.num_bad = 0
+        self._counts: dict[str, float] | None = None
+        self._forward = 0
+        self._log_of_losses, self._throughput = LossLog(), Throughput()
         self._seconds_before, self._started = 0.0, _cpu_time()
+        self._writing: Path | None = None
+        self._norms: dict[str, float] = {}
         super().__init__(
-            model=model, args=arguments, train_dataset=dataset, data_collator=self._collate
+            model=self.whole, args=arguments, train_dataset=dataset, data_collator=self._collate
         )
         # Only now: the model is on its device, and the seed of the stage is set.
-        self.naming = LinkNaming(model).to(self.args.device) if stage.link_loss else None
+        if stage.link_loss:
+            self.whole.naming = LinkNaming(model).to(self.args.device)
         self.average = MovingAverage(model, stage.ema) if stage.ema else None
-        self.bar = StageProgress(stage.name) if progress else None
+        self.health = Health(self)
+        self.bar = StageProgress(stage.name) if progress and is_first() else None
         for callback in filter(None, (self.average, self.bar)):
             self.add_callback(callback)
         self.remove_callback(PrinterCallback)
-        # Our loss is a mean over the batch, and divided by the accumulation steps by the Trainer.
-        self.loss_is_scaled_for_ga = False
+        # Our loss divides by counts of the whole step; the Trainer shall neither count nor divide.
+        self.model_accepts_loss_kwargs, self.loss_is_scaled_for_ga = False, True
 
     @property
     def cpu_seconds(self) -> float:
         """Processor time of the stage, interrupted runs up to their last checkpoint included.
 
-        That of loader workers counts once they have ended.
+        That of all processes; that of loader workers counts once they have ended.
         """
-        return self._seconds_before + _cpu_time() - self._started
+        return self._seconds_before + sum(everywhere(_cpu_time() - self._started))
 
-    def run(self, checkpoint: str | None = None) -> None:
+    def run(self, checkpoint: Path | None = None) -> None:
         """Train, from the start or from a checkpoint of the stage."""
+        if checkpoint is not None:
+            self._restore(checkpoint)
         try:
-            self.train(resume_from_checkpoint=checkpoint)
+            self.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
         except SuperLinkError as error:
             if (plain := from_worker(error)) is error:
                 raise
@@ -103,8 +141,7 @@ class SuperLinkTrainer(Trainer):
                 self.bar.close()
 
     def _collate(self, samples: list[Any]) -> dict[str, Any]:
-        batch = self.linked.processor(samples, run_decoders=self.stage.run_decoders)
-        return {**batch}
+        return {**self.collator(samples)}
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
         """The data set has its order already."""
@@ -114,14 +151,29 @@ class SuperLinkTrainer(Trainer):
         """AdamW with one group for each learning rate of the stage."""
         if self.optimizer is None:
             groups = parameter_groups(self.linked, self.stage)
-            if self.naming is not None:
+            if self.whole.naming is not None:
                 rate = max(group["lr"] for group in groups)
-                head = {"params": list(self.naming.parameters()), "lr": rate, "weight_decay": 0.0}
-                groups.append(head)
+                head = {"params": list(self.whole.naming.parameters()), "lr": rate}
+                groups.append({**head, "weight_decay": 0.0})
             self.optimizer = torch.optim.AdamW(groups, betas=self.stage.adam_betas, foreach=True)
-            # The Trainer forgets the gradients of the model alone; the naming head is beside it.
-            self.optimizer.register_step_post_hook(lambda optimizer, *_: optimizer.zero_grad())
         return self.optimizer
+
+    def get_batch_samples(
+        self, epoch_iterator: Any, num_batches: int, device: torch.device
+    ) -> tuple[list[Any], None]:
+        """The batches of a step; where there are several, their losses are counted beforehand."""
+        batches, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
+        self._forward = 0
+        self._counts = self._count(batches) if num_batches > 1 else None
+        return batches, None
+
+    def _count(self, batches: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+        counts = []
+        for batch in batches:
+            inputs = self._prepare_inputs({**batch})
+            with torch.no_grad(), self.compute_loss_context_manager():
+                counts.append(self.model_wrapped(counting=True, **inputs)["counts"])
+        return summed(everywhere(summed(counts)))
 
     def compute_loss(
         self,
@@ -130,55 +182,165 @@ class SuperLinkTrainer(Trainer):
         return_outputs: bool = False,
         num_items_in_batch: Any = None,
     ) -> Any:
-        """The model's loss, plus the link loss where the stage has one; parts are logged."""
-        self.num_dropped += len(inputs.pop("dropped", ()))
+        """The weighted sum of all losses of a forward; parts are logged."""
+        self._throughput.add(inputs)
         out = model(**inputs)
-        loss = out.loss
-        for name, (total, count) in out.losses.items():
-            self._parts[f"loss/{name}"].append(total.detach() / max(float(count), 1.0))
-        if self.naming is not None:
-            naming = self.naming(out.links, inputs)
-            loss = loss + self.stage.link_loss * naming
-            self._parts["loss/link"].append(naming.detach())
+        losses: dict[str, LossTerm] = out["losses"]
+        found = everywhere(
+            _Found(
+                {name: float(count) for name, (_, count) in losses.items()},
+                len(inputs["dropped"]),
+                len(inputs["bad"]),
+                self.health.broken(losses, self._forward),
+            )
+        )
+        self._forward += 1
+        self.health.check([each.broken for each in found])
+        self.num_dropped += sum(each.dropped for each in found)
+        self.num_bad = self.health.pass_over(inputs["bad"], sum(each.bad for each in found))
+        counts = self._counts or summed(each.counts for each in found)
+        self._log_of_losses.add(self.state.global_step, losses, counts)
+        loss = self._total(losses, counts, out.get("shared"))
         return (loss, out) if return_outputs else loss
 
+    def _total(
+        self, losses: Mapping[str, LossTerm], counts: Mapping[str, float], shared: Tensor | None
+    ) -> Tensor:
+        """What this process adds to the loss of the step; engines take the mean over processes."""
+        rest = torch.zeros((), device=self.args.device)
+        groups: dict[str, Tensor] = {}
+        for name, (value, _) in losses.items():
+            if name.endswith(IDLE):
+                rest = rest + value
+                continue
+            part = self._factor(name) * value / max(counts[name], 1.0)
+            if name == "link":
+                rest = rest + num_processes() * part
+            else:
+                group = name.split("/")[0]
+                groups[group] = groups[group] + part if group in groups else part
+        total = sum(groups.values()) if self.weighting is None else self.weighting(groups, shared)
+        return num_processes() * total + rest
+
+    def _factor(self, name: str) -> float:
+        return self.stage.link_loss if name == "link" else self.linked.weight_of(name)
+
+    def _clip_grad_norm(self, model: nn.Module) -> Any:
+        """Clip the gradient of the linked model; the head of the link loss is not part of it."""
+        self._norms = part_norms(self.linked) if self._logs_next() else {}
+        norm = self.accelerator.clip_grad_norm_(self.linked.parameters(), self.args.max_grad_norm)
+        self.health.check_gradient(norm)
+        if self.weighting is not None:
+            self.weighting.update()
+        return norm
+
+    def _logs_next(self) -> bool:
+        return (self.state.global_step + 1) % int(self.args.logging_steps) == 0
+
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Add the mean of each part of the loss since the last log."""
-        for name, values in self._parts.items():
-            logs[name] = round(float(torch.stack(values).mean()), 5)
-        self._parts.clear()
+        """Add the losses since the last log, norms of gradients, pace, and what was left out."""
+        losses = self._log_of_losses.read()
+        logs |= {f"loss/{name}": round(value, 5) for name, value in losses.items()}
+        if losses:
+            norms = self._norms.items()
+            logs |= {f"grad_norm/{name}": round(value, 5) for name, value in norms}
+            weights = self.weighting.by_name() if self.weighting is not None else {}
+            logs |= {f"loss_weight/{name}": round(value, 5) for name, value in weights.items()}
+            logs |= self._throughput.read(_over_processes)
+            seen = self.state.global_step * self.stage.batch_size
+            logs |= {f"epochs/{name}": n for name, n in self.samples.epochs(seen).items()}
         if self.num_dropped:
             logs["dropped_samples"] = float(self.num_dropped)
+        if self.num_bad:
+            logs["bad_samples"] = float(self.num_bad)
         super().log(logs, start_time)
 
-    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+    def _get_output_dir(self, trial: Any = None) -> str:
+        """Where a checkpoint is written to: beside its place until it is whole."""
+        return str(self._writing or self.args.output_dir)
+
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        """Write a checkpoint as a whole or not at all; a full disk does not end the run."""
+        folder = Path(str(self.args.output_dir))
+        name, problem = f"checkpoint-{self.state.global_step}", ""
+        self._writing = fresh = folder / ".writing"
+        self._seconds_at_save = self.cpu_seconds
+        if is_first():
+            shutil.rmtree(fresh, ignore_errors=True)
+        everywhere(None)
+        try:
+            super()._save_checkpoint(model, trial)
+        except (*UNREADABLE, SuperLinkError, RuntimeError) as error:
+            if is_cut(self.linked):
+                raise  # the others wait for this one
+            problem = str(error)
+        self._writing = None
+        problem = next(filter(None, everywhere(problem)), "")
+        if is_first() and not problem:
+            problem = publish(fresh / name, folder / name)
+            remove_old(folder, _KEPT_CHECKPOINTS)
+        if is_first():
+            shutil.rmtree(fresh, ignore_errors=True)
+        if problem:
+            _LOG.warning(
+                "The checkpoint of step %s could not be written to %s: %s. Training goes on; a "
+                "restart would begin at the checkpoint before it. Make room on the disk.",
+                self.state.global_step,
+                folder,
+                problem,
+            )
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         """Write our checkpoint folder in place of the Trainer's."""
-        folder = save(self.linked, output_dir or str(self.args.output_dir))
-        write_tensors(self._extras(), folder / _EXTRAS)
+        folder = Path(output_dir or str(self.args.output_dir))
+        self.write_model(folder)
+        extras = self._extras()
+        if is_first():
+            write_tensors(extras, folder / _EXTRAS)
+        everywhere(None)  # others would write their pieces before the folder is there
+
+    def write_model(self, folder: Path) -> None:
+        """Save the linked model, whatever an engine has made of it."""
+        with whole_weights(self.linked):
+            if is_first():
+                save(self.linked, folder)
 
     def _load_from_checkpoint(
         self, resume_from_checkpoint: str, model: nn.Module | None = None
     ) -> None:
-        """Read our checkpoint folder in place of the Trainer's."""
-        folder = Path(resume_from_checkpoint)
+        """Nothing: `run` has read the model before any engine wrapped it."""
+
+    def _restore(self, folder: Path) -> None:
         restore(self.linked, folder, self.registry)
         extras = read_tensors(folder / _EXTRAS)
         if self.average is not None:
             self.average.load_state_dict(_part(extras, "average."))
-        if self.naming is not None:
-            self.naming.load_state_dict(_part(extras, "naming."))
-        self.num_dropped = int(extras["num_dropped"])
+        if self.whole.naming is not None:
+            self.whole.naming.load_state_dict(_part(extras, "naming."))
+        if self.weighting is not None:
+            self.weighting.load_state_dict(_part(extras, "weighting."))
+        self.num_dropped, self.num_bad = int(extras["num_dropped"]), int(extras["num_bad"])
         self._seconds_before = float(extras["cpu_seconds"])
 
     def _extras(self) -> dict[str, Tensor]:
         average = self.average.state_dict() if self.average else {}
-        naming = self.naming.state_dict() if self.naming else {}
+        weighting = {} if self.weighting is None else self.weighting.state_dict()
+        naming = {}
+        if self.whole.naming is not None:
+            with whole_weights(self.whole.naming):
+                naming = {n: v.clone() for n, v in self.whole.naming.state_dict().items()}
         return {
             "num_dropped": torch.tensor(self.num_dropped),
-            "cpu_seconds": torch.tensor(self.cpu_seconds),
+            "num_bad": torch.tensor(self.num_bad),
+            "cpu_seconds": torch.tensor(self._seconds_at_save),
             **{f"average.{name}": value for name, value in average.items()},
             **{f"naming.{name}": value for name, value in naming.items()},
+            **{f"weighting.{name}": value for name, value in weighting.items()},
         }
+
+
+def _over_processes(counts: Tensor) -> Tensor:
+    return torch.stack([each.cpu() for each in everywhere(counts)]).sum(0)
 
 
 def _cpu_time() -> float:
@@ -189,47 +351,3 @@ def _cpu_time() -> float:
 
 def _part(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
-
-
-def stage_arguments(stage: Stage, folder: Path, seed: int) -> TrainingArguments:
-    """A stage in the words of transformers.
-
-    Raises:
-        ConfigError: Several processes were started; a stage runs in one, on one device.
-    """
-    arguments = TrainingArguments(
-        output_dir=str(folder),
-        max_steps=stage.steps,
-        per_device_train_batch_size=stage.batch_size,
-        gradient_accumulation_steps=stage.gradient_accumulation,
-        learning_rate=stage.learning_rate,
-        lr_scheduler_type="warmup_stable_decay",
-        lr_scheduler_kwargs={
-            "num_decay_steps": int(stage.steps * stage.decay_share),
-            "decay_type": "linear",
-            "min_lr_ratio": 0.02,
-        },
-        warmup_steps=min(stage.warmup_steps, stage.steps // 3),
-        max_grad_norm=stage.max_grad_norm,
-        weight_decay=stage.weight_decay,
-        seed=seed,
-        logging_steps=max(1, min(25, stage.steps // 20)),
-        save_strategy="steps" if stage.save_steps else "no",
-        save_steps=stage.save_steps or stage.steps,
-        save_total_limit=2,
-        report_to=[],
-        remove_unused_columns=False,
-        disable_tqdm=True,
-        label_names=["labels"],
-        dataloader_num_workers=stage.num_workers,
-        dataloader_pin_memory=False,
-        use_cpu=not torch.cuda.is_available(),
-    )
-    if arguments.world_size > 1:
-        raise ConfigError(
-            "A stage runs in one process and on one device. "
-            f"Received: {arguments.world_size} processes. Start superlink without a launcher."
-        )
-    # More devices would be taken in threads, which share the hooks of the link.
-    arguments._n_gpu = min(1, arguments.n_gpu)
-    return arguments

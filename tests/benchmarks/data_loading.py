@@ -10,14 +10,15 @@ Times are processor times of one thread; each pair runs every part once, in rand
 process that trains.
 
 `waiting for photos / step` is what a run feels that has one worker (`num_workers: 1` in the
-stage): the time on the clock until the next batch is there, as a share of the step after it.
+stage): the time on the clock until the next batch is there, as a share of the step after it. The
+same for a mixture of photos and drawn scenes, half of each, in batches that hold both.
 """
 
 from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,10 @@ from superlink.data import AnnotatedImage, AnnotatedObject, SceneDataset, export
 from superlink.demo import DEMO_RECIPE
 from superlink.model import SuperLinkModel
 from superlink.registry import default_registry
-from superlink.training import DataChoice, StageDataset, load_recipe
+from superlink.training import DataChoice, Stage, StageDataset, load_recipe
+from superlink.training.collation import Collator
 from superlink.training.dataset import open_data
+from superlink.training.mixture import Mixture, stage_samples
 
 BATCH_SIZE = 8
 NUM_BATCHES = 4
@@ -64,32 +67,42 @@ def _enlarged(record: AnnotatedImage) -> AnnotatedImage:
     return AnnotatedImage(larger, tuple(objects), record.categories, record.key)
 
 
-def samples_of(choice: DataChoice, num_batches: int) -> StageDataset:
-    """So many batches of a data set, as a stage takes them."""
-    records, conversation = open_data(choice, default_registry())
-    return StageDataset(records, conversation, num_batches * BATCH_SIZE, 0)
+def samples_of(choices: Mapping[str, DataChoice], num_batches: int) -> StageDataset | Mixture:
+    """So many batches of data sets that are drawn as often as each other, as a stage takes them."""
+    sources = {name: open_data(choice, default_registry()) for name, choice in choices.items()}
+    weights = dict.fromkeys(sources, 1.0)
+    stage = Stage(name="loading", data=weights, steps=num_batches, batch_size=BATCH_SIZE)
+    return stage_samples(sources, stage, 0, skip_bad=False)
+
+
+def collator(model: SuperLinkModel) -> Collator:
+    """As the trainer has it."""
+    return Collator(model.processor, run_decoders=True, skip_bad=False, always_image=False)
 
 
 def loading(model: SuperLinkModel, choice: DataChoice) -> Callable[[int], Any]:
     """Makes batch `index`, all of it."""
-    dataset = samples_of(choice, NUM_BATCHES)
+    dataset, collate = samples_of({"it": choice}, NUM_BATCHES), collator(model)
 
     def load(index: int) -> Any:
         first = index % NUM_BATCHES * BATCH_SIZE
-        return model.processor([dataset[i] for i in range(first, first + BATCH_SIZE)])
+        return collate([dataset[i] for i in range(first, first + BATCH_SIZE)])
 
     return load
 
 
 def waiting(
-    model: SuperLinkModel, choice: DataChoice, step: Callable[[Any], None], num_steps: int
+    model: SuperLinkModel,
+    choices: Mapping[str, DataChoice],
+    step: Callable[[Any], None],
+    num_steps: int,
 ) -> list[float]:
     """For each step, how long it waited for a batch of one worker, as a share of its own time."""
     loader = DataLoader(
-        samples_of(choice, num_steps + 3),
+        samples_of(choices, num_steps + 3),
         batch_size=BATCH_SIZE,
         num_workers=1,
-        collate_fn=model.processor,
+        collate_fn=collator(model),
     )
     shares, batches = [], iter(loader)
     for _ in range(num_steps + 3):
@@ -121,11 +134,13 @@ def main() -> None:
         parts = {"scenes": scenes, "photos": photos}
         parts["step"] = lambda index: step(batches[index % NUM_BATCHES])
         seconds = take_turns(parts, chosen.pairs)
-        shares = waiting(model, choice, step, 2 * chosen.pairs)
+        kinds = {"photos": {"photos": choice}}
+        kinds["a mixture"] = {"scenes": recipe.data["scenes"], "photos": choice}
+        shares = {k: waiting(model, some, step, 2 * chosen.pairs) for k, some in kinds.items()}
     ratios = {
         f"{name} / step": ratio([seconds[name]], [seconds["step"]]) for name in ("scenes", "photos")
     }
-    ratios["waiting for photos / step"] = median_interval(shares)
+    ratios |= {f"waiting for {k} / step": median_interval(some) for k, some in shares.items()}
     command = f"python tests/benchmarks/data_loading.py --pairs {chosen.pairs}"
     facts = {"batch_size": BATCH_SIZE, "photo": f"{WIDTH} x {HEIGHT} JPEG"}
     Report("data loading", command, seconds, ratios, facts).show(chosen.json)

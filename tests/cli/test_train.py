@@ -59,6 +59,13 @@ def test_train_leaves_a_model_in_runs_by_name(run, tmp_path):
     assert (tmp_path / "runs" / "tiny" / "model" / "config.json").is_file()
 
 
+def test_train_says_first_what_it_will_do(run):
+    told = run().stderr
+    assert "Stage text: 2 steps of 2 samples (1 device x 1 forward of 2)" in told
+    assert "parameters are trained. Memory" in told
+    assert told.index("A run of tiny writes up to") < told.index("runs/tiny/model")
+
+
 def test_json_is_all_of_stdout(run, tmp_path):
     outcome = json.loads(run("--output", "out", "--json").stdout)
     assert outcome["model"] == "out/model"
@@ -84,7 +91,7 @@ def test_second_run_takes_what_is_there(run):
         (("--set", "stages.3.steps=2"), "must be an index into a list of 1"),
         (("--set", "model.decoders.0.name=toy.detectoin"), "Did you mean 'toy.detection'?"),
         (("--set", "model.backbone.config.num_layer=2"), "Did you mean 'num_layers'?"),
-        (("--set", "model.decoders.0.config={cond: 3}"), "unknown key 'cond'"),
+        (("--set", "model.decoders.0.config={cond: 3}"), "unknown key."),
         (("--set", "data.lists.task=class_lists"), "Did you mean 'class_list'?"),
         (("--set", "data.lists.options={name: [a]}"), "Did you mean 'names'?"),
     ],

@@ -13,7 +13,10 @@ from superlink.training.dataset import open_data
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 RECIPES = [
-    *(EXAMPLES / name / "recipe.yaml" for name in ("few_images", "few_poses", "poses")),
+    *(
+        EXAMPLES / name / "recipe.yaml"
+        for name in ("few_images", "few_poses", "poses", "three_stages")
+    ),
     *(EXAMPLES / name / "recipe.yaml" for name in ("regions", "scenes")),
     *(EXAMPLES / "pictures" / name for name in ("icons.yaml", "edits.yaml")),
 ]
@@ -36,7 +39,7 @@ def test_stages_read_data_whose_tokens_the_model_has(path):
         for choice in recipe.model.decoders
         for token in choice.tokens or registry.decoder(choice.name).routing_tokens
     }
-    for name in {name for stage in recipe.stages for name in stage.weights}:
+    for name in {name for stage in recipe.stages for name in stage.names}:
         choice = recipe.data[name]
         if "annotations" in choice.options:
             continue  # of the user

@@ -40,7 +40,8 @@ def test_link_loss_falls_on_text_alone(model, batch):
     optimizer = torch.optim.AdamW([*parameters, *naming.parameters()], lr=1e-2)
     losses = []
     for _ in range(20):
-        loss = naming(model(**batch).links)
+        total, count = naming(model(**batch).links)
+        loss = total / count
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -49,19 +50,21 @@ def test_link_loss_falls_on_text_alone(model, batch):
 
 
 def test_gradient_of_the_link_loss_reaches_queries_and_backbone(model, batch):
-    LinkNaming(model)(model(**batch).links).backward()
+    LinkNaming(model)(model(**batch).links)[0].backward()
     assert model.queries.banks["toy-detection"].grad.abs().sum() > 0
     assert any(p.grad is not None and p.grad.any() for p in model.backbone.parameters())
 
 
-def test_link_loss_is_the_mean_cross_entropy_of_the_words(model):
+def test_link_loss_is_the_cross_entropy_of_the_words_of_each_route(model):
     naming = LinkNaming(model)
     states = torch.randn(2, model.bound["toy.detection"].decoder.cond_size)
     head = naming.heads[str(states.shape[1])]
     words = [model.backbone.tokenize(word)[0] for word in ("red", "apple", "dog")]
     logs = head(states).log_softmax(-1)
-    expected = -((logs[0, words[0]] + logs[0, words[1]]) / 2 + logs[1, words[2]]) / 2
-    torch.testing.assert_close(naming(linked(states, ("red apple", "dog"))), expected)
+    expected = -((logs[0, words[0]] + logs[0, words[1]]) / 2 + logs[1, words[2]])
+    total, count = naming(linked(states, ("red apple", "dog")))
+    torch.testing.assert_close(total, expected)
+    assert count == 2
 
 
 def test_link_loss_takes_conditions_that_were_not_pooled(model):
@@ -74,8 +77,8 @@ def test_link_loss_takes_conditions_that_were_not_pooled(model):
 def test_link_loss_without_phrases_is_0(model):
     naming = LinkNaming(model)
     states = torch.randn(1, model.bound["toy.detection"].decoder.cond_size)
-    assert naming(linked(states, ("",))) == 0
-    assert naming({}) == 0
+    assert naming(linked(states, ("",))) == (0, 0)
+    assert naming({}) == (0, 0)
 
 
 def test_a_route_without_a_phrase_names_the_words_of_its_question(registry, recipe):
@@ -94,8 +97,10 @@ def test_a_route_without_a_phrase_names_the_words_of_its_question(registry, reci
     assert ["dog" in some for some in words] == [False, True]
     assert not {"here", "there", token} & set.union(*words)
     links = model(**{k: v for k, v in batch.items() if k != "dropped"}).links
-    assert naming(links, batch) > 0
-    assert naming(links) == 0
+    total, count = naming(links, batch)
+    assert total > 0
+    assert count == naming.count(batch) > 0
+    assert naming(links) == (0, 0)
 
 
 def test_each_route_of_an_answer_names_the_words_of_the_question(registry, recipe):

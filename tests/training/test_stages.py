@@ -14,6 +14,7 @@ from superlink.build import build_model
 from superlink.errors import CheckpointError, ConfigError, InputError, MissingDependencyError
 from superlink.link import RegionConfig
 from superlink.training import Recipe, stages, train
+from superlink.training.arguments import forward_size
 
 TEXT = {"data": "lists", "run_decoders": False, "link_loss": 0.5}
 
@@ -63,6 +64,14 @@ def assert_same_weights(first, second):
     one, two = weights(first), weights(second)
     assert one.keys() == two.keys()
     assert [key for key in one if not one[key].equal(two[key])] == []
+
+
+def difference(first, second):
+    """How far the weights of two folders are apart, against their size."""
+    one, two = weights(first), weights(second)
+    assert one.keys() == two.keys()
+    apart = sum((one[key] - two[key]).double().square().sum() for key in one)
+    return float((apart / sum(value.double().square().sum() for value in one.values())).sqrt())
 
 
 def means(history, key):
@@ -244,7 +253,7 @@ def test_stage_of_several_data_sets_mixes_them_in_a_batch(run, recipe, monkeypat
     monkeypatch.setattr(
         stages.SuperLinkTrainer,
         "_collate",
-        lambda self, samples: seen.extend(samples) or dict(self.linked.processor(samples)),
+        lambda self, samples: seen.extend(samples) or {**self.collator(samples)},
     )
     run(mixed)
     # The seed of a data set of scenes is the high part of the number in its keys.
@@ -312,25 +321,28 @@ def test_stage_hands_on_a_model_without_its_switches(run, recipe):
     assert (model.stop_gradient, model.lm_weight, model.training) == (False, 1.0, False)
 
 
-def test_accumulation_of_equal_batches_is_one_large_batch(run, recipe):
-    """One record and the same question: each batch has the same counts, so the means agree."""
-    lists = {"task": "class_list", "format": "names", "options": {"names": ["dog"]}}
-    settings = {**TEXT, "steps": 2, "warmup_steps": 0}
-    large = recipe({**settings, "batch_size": 8}, datasets={"lists": lists})
-    small = recipe(
-        {**settings, "batch_size": 4, "gradient_accumulation": 2}, datasets={"lists": lists}
-    )
-    histories = [run(large, "large").history, run(small, "small").history]
-    first, second = ([e["loss"] for e in history if "loss" in e] for history in histories)
-    assert first == pytest.approx(second, rel=1e-5)
+def test_accumulated_step_is_one_large_step(run, recipe):
+    """Scenes hold different numbers of words and targets; every loss divides by those of all."""
+    settings = {"steps": 3, "batch_size": 8, "link_loss": 0.5, "warmup_steps": 0}
+    large = run(recipe(**settings), "large")
+    small = run(recipe(**settings, micro_batch_size=1), "small")
+    logs = [[e for e in r.history if "loss" in e] for r in (large, small)]
+    assert len(logs[0]) == 3
+    for one, other in zip(*logs, strict=True):
+        names = [name for name in one if name.startswith(("loss", "grad_norm"))]
+        assert {n: one[n] for n in names} == pytest.approx({n: other[n] for n in names}, rel=1e-4)
+    assert difference(large.folder, small.folder) < 1e-5
 
 
-def test_accumulation_of_scenes_is_close_to_one_large_batch(run, recipe):
-    """Each batch divides by its own words and targets, so that the sums differ a little."""
-    large = run(recipe(steps=1, batch_size=8), "large").history[0]
-    small = run(recipe(steps=1, batch_size=4, gradient_accumulation=2), "small").history[0]
-    assert large["loss"] == pytest.approx(small["loss"], rel=0.05)
-    assert large["grad_norm"] == pytest.approx(small["grad_norm"], rel=0.15)
+def test_forwards_of_a_step_are_dealt_evenly(recipe):
+    stage = recipe(batch_size=24, micro_batch_size=5).stages[0]
+    assert [forward_size(stage, n) for n in (1, 2, 4, 8)] == [4, 4, 3, 3]
+    with pytest.raises(ConfigError, match="Set it to 20 or 25"):
+        forward_size(stage, 5)
+    blocks = recipe(batch_size=24, block_size=4).stages[0]
+    with pytest.raises(ConfigError, match="some would mix"):
+        forward_size(blocks, 4)
+    assert forward_size(blocks, 6) == 4
 
 
 def test_samples_that_are_too_long_are_counted(run, recipe):

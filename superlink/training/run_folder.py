@@ -1,0 +1,89 @@
+"""The folder of a run: whose it is, which stages are finished, what they logged."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from ..errors import CheckpointError, InputError
+from .recipe import Recipe
+
+__all__ = ["RunFolder"]
+
+_RECIPE, _LOG = "recipe.json", "log.json"
+
+
+class RunFolder:
+    """Where a recipe is run.
+
+    Args:
+        path: The folder; it need not be there yet.
+        recipe: What is run in it.
+
+    Raises:
+        InputError: It holds the run of another recipe.
+    """
+
+    def __init__(self, path: Path, recipe: Recipe) -> None:
+        self.path, self.recipe = path, recipe
+        stages = enumerate(recipe.stages)
+        self.stages = tuple(path / "stages" / f"{i}-{stage.name}" for i, stage in stages)
+        """The folder of each stage."""
+        self.model = path / "model"
+        """Where the trained model goes."""
+        if (path / _RECIPE).is_file() and not self._is_ours((path / _RECIPE).read_bytes()):
+            raise InputError(
+                f"{path} holds the run of another recipe, or of this one before it was changed. "
+                "Choose another --output, or remove the folder."
+            )
+
+    def _is_ours(self, text: bytes) -> bool:
+        try:
+            return Recipe.model_validate_json(text) == self.recipe
+        except ValidationError:
+            return False
+
+    def claim(self) -> None:
+        """Write the recipe into a new run.
+
+        Raises:
+            InputError: The folder cannot be written to.
+        """
+        path = self.path / _RECIPE
+        if path.is_file():
+            return
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            fresh = path.with_suffix(".new")
+            fresh.write_text(self.recipe.model_dump_json(indent=2), encoding="utf-8")
+            fresh.replace(path)
+        except OSError as error:
+            raise InputError(
+                f"Expected a folder that can be written to. Received: {self.path} "
+                f"({error.strerror})"
+            ) from error
+
+    def is_finished(self, index: int) -> bool:
+        """Whether a stage was run to its end."""
+        return (self.stages[index] / "model" / "config.json").is_file()
+
+    def write_log(self, index: int, log: Mapping[str, Any]) -> None:
+        """Keep what a stage logged."""
+        path = self.stages[index] / _LOG
+        path.write_text(json.dumps(log, indent=1), encoding="utf-8")
+
+    def read_logs(self) -> list[dict[str, Any]]:
+        """What each stage logged.
+
+        Raises:
+            CheckpointError: The log of a finished stage is missing.
+        """
+        paths = [folder / _LOG for folder in self.stages]
+        for path in paths:
+            if not path.is_file():
+                raise CheckpointError(f"Expected {path} of a finished stage. It is missing.")
+        return [json.loads(path.read_text(encoding="utf-8")) for path in paths]
