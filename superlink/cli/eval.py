@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
-from ..errors import ConfigError, InputError
-from ..registry.suggestions import suggest
+from ..errors import InputError
 from .choices import choose_data
 from .key_values import parse_option
 from .output import quiet_libraries, stderr, stdout
-
-if TYPE_CHECKING:
-    from ..evaluation import Evaluator
-    from ..registry import Registry
 
 __all__ = ["app"]
 
@@ -133,6 +127,7 @@ def evaluate(
     from ..build import load  # here, as the help and mistakes in the arguments need none of it
     from ..evaluation.cards import check_benchmark
     from ..evaluation.identity import folder_digest
+    from ..evaluation.making import make_evaluator
     from ..evaluation.processes import started_processes
     from ..evaluation.samples import TaskSamples
     from ..evaluation.session import Session
@@ -143,7 +138,7 @@ def evaluate(
 
     registry = default_registry()
     given = dict(parse_option(option, "--measure") for option in measure or ())
-    evaluator = _evaluator(task, given, registry)
+    evaluator = make_evaluator(task, given, registry)
     if paper is not None:
         check_benchmark(paper)
     command = shlex.join(["superlink", *sys.argv[1:]])
@@ -223,20 +218,3 @@ def _table(metrics: Mapping[str, float], routings: Sequence[str]) -> Table:
         values = (metrics.get(f"{stem}/{routing}") for routing in routings)
         table.add_row(stem, *("" if value is None else f"{value:.3f}" for value in values))
     return table
-
-
-def _evaluator(task: str, given: Mapping[str, Any], registry: Registry) -> Evaluator:
-    spec = registry.task(task)
-    if spec.evaluator is None:
-        raise ConfigError(
-            f"The task {task!r} has no evaluator, so that nothing can be measured. Choose one that "
-            "has; `superlink plugins` lists tasks."
-        )
-    make = registry.load("task", task, spec.evaluator)
-    known = list(inspect.signature(make).parameters)
-    if unknown := [key for key in given if key not in known]:
-        raise ConfigError(
-            f"The evaluator of {task!r} has no option {unknown[0]!r}. {suggest(unknown[0], known)}"
-        )
-    made: Evaluator = make(**given)
-    return made

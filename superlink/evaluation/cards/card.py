@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from ...errors import InputError
 from .paper import PaperFigure
+from .spread import JudgedClaim, Spread
 from .surroundings import hardware, versions
 
 __all__ = ["ResultCard"]
@@ -38,6 +39,10 @@ class ResultCard:
     """Questions and expected answers of the first samples, word for word."""
     paper: tuple[PaperFigure, ...] = ()
     """Figures of the paper beside the measured ones."""
+    spreads: Mapping[str, Spread] = field(default_factory=dict)
+    """Of metrics that are means over several runs."""
+    claims: tuple[JudgedClaim, ...] = ()
+    """What was tested, and what came out."""
     pictures: Mapping[str, str] = field(default_factory=dict)
     """Title to file, beside the card."""
     versions: Mapping[str, str] = field(default_factory=versions)
@@ -75,6 +80,8 @@ class ResultCard:
                 "notes": tuple(content["notes"]),
                 "prompts": tuple((asked, answer) for asked, answer in content.get("prompts", ())),
                 "paper": tuple(paper),
+                "spreads": {k: _spread(v) for k, v in content.get("spreads", {}).items()},
+                "claims": tuple(map(_claim, content.get("claims", ()))),
             }
             return cls(**{**content, **tuples})
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -91,12 +98,16 @@ class ResultCard:
         trained += " of training" if trained else ""
         used = ", ".join(f"{name} {version}" for name, version in self.versions.items())
         machine = ", ".join(f"{k} {v}" for k, v in self.hardware.items() if v is not None)
-        rows = [f"| `{key}` | {value:.3f} |" for key, value in self.metrics.items()]
+        rows = [
+            f"| `{key}` | {self.spreads.get(key, f'{value:.3f}')} |"
+            for key, value in self.metrics.items()
+        ]
         parts = (
             f"{'#' * level} {self.name}",
             f"`{self.command}`, seed {self.seed}{trained}.",
             "\n".join(("| metric | value |", "|---|---|", *rows)),
             self._paper_table(),
+            self._claim_table(),
             "\n".join(f"- {name}: {value}" for name, value in self.data.items()),
             "\n".join(f"- {note}" for note in self.notes),
             "\n\n".join(
@@ -118,12 +129,32 @@ class ResultCard:
         )
         return "\n".join((*head, *rows))
 
+    def _claim_table(self) -> str:
+        if not self.claims:
+            return ""
+        head = ("| claim | tested | verdict | why |", "|---|---|---|---|")
+        rows = (
+            f"| {claim.text}{f' ({claim.source})' if claim.source else ''} | "
+            f"{f'{claim.order} on `{claim.metric}`' if claim.order else ''} | "
+            f"**{claim.verdict}** | {'; '.join(claim.reasons)} |"
+            for claim in self.claims
+        )
+        return "\n".join((*head, *rows))
+
     def _prompt_list(self) -> str:
         """Questions and answers as code: routing tokens and phrase marks are no markup."""
         lines = [
             f"asked: {_short(asked)}\nexpected: {_short(answer)}" for asked, answer in self.prompts
         ]
         return "```text\n" + "\n\n".join(lines) + "\n```" if lines else ""
+
+
+def _spread(content: Mapping[str, Any]) -> Spread:
+    return Spread(**{**content, "values": tuple(content["values"])})
+
+
+def _claim(content: Mapping[str, Any]) -> JudgedClaim:
+    return JudgedClaim(**{**content, "reasons": tuple(content["reasons"])})
 
 
 def _short(text: str, longest: int = 400) -> str:

@@ -39,7 +39,9 @@ def cards_page(cards: dict[Path, ResultCard], beside: Path, title: str = "Result
         beside: The folder that the page will lie in; pictures are linked relative to it.
         title: Its heading.
     """
-    parts = [f"# {title}", _overview(list(cards.values()))]
+    # Experiments compare their own variants.
+    compared = [card for card in cards.values() if not card.spreads]
+    parts = [f"# {title}", *([_overview(compared)] if compared else [])]
     for path, card in cards.items():
         folder = Path(os.path.relpath(path.parent, beside)).as_posix()
         parts.append(card.to_markdown(level=2, pictures=f"{folder}/").rstrip())

@@ -6,6 +6,7 @@ import pytest
 
 from superlink.errors import InputError
 from superlink.evaluation import ResultCard
+from superlink.evaluation.cards import Spread
 from superlink.evaluation.cards.collection import cards_page, find_cards
 
 
@@ -28,6 +29,16 @@ def test_page_holds_every_card_and_links_its_pictures(tmp_path):
     assert "](../runs/one/best.jpg)" in page
     assert "| t: generated / forced | one | two |" in page
     assert "| `m` | - / 0.250 | - / 0.250 |" in page
+
+
+def test_experiments_stand_on_the_page_and_not_in_its_comparison(tmp_path):
+    _card("one", tmp_path / "one")
+    _card("of seeds", tmp_path / "two", spreads={"t/m/forced": Spread.of([0.2, 0.3])})
+    page = cards_page(find_cards([tmp_path]), tmp_path)
+    assert "| t: generated / forced | one |\n" in page
+    assert "| `t/m/forced` | 0.250 ± 0.071 (n = 2) |" in page
+    alone = cards_page(find_cards([tmp_path / "two"]), tmp_path)
+    assert alone.startswith("# Result cards\n\n## of seeds\n")
 
 
 def test_folder_without_cards_is_refused(tmp_path):
