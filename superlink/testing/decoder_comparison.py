@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..interfaces import InstancePrediction, LossTerm, Prediction
 
-__all__ = ["identical", "loss_gap", "prediction_gap", "total"]
+__all__ = ["identical", "loss_gap", "loss_gaps", "prediction_gap", "total"]
 
 _FAR = float("inf")
 
@@ -24,12 +24,21 @@ def total(losses: Mapping[str, LossTerm]) -> Tensor:
 
 
 def loss_gap(left: Mapping[str, LossTerm], right: Mapping[str, LossTerm]) -> float:
-    """The largest difference of sums and counts, relative where they exceed 1; a loss that one side
-    lacks is zero there."""
+    """The largest of `loss_gaps`."""
+    return max(loss_gaps(left, right).values())
+
+
+def loss_gaps(
+    left: Mapping[str, LossTerm], right: Mapping[str, LossTerm], smallest: float = 1.0
+) -> dict[str, float]:
+    """For each loss the difference of its sums or of its counts, the larger one, relative where
+    they exceed `smallest`; a loss that one side lacks is zero there."""
     zero = (torch.zeros(()), 0.0)
-    pairs = [(left.get(name, zero), right.get(name, zero)) for name in {*left, *right}]
-    gaps = [_gap(float(a[part]), float(b[part])) for a, b in pairs for part in (0, 1)]
-    return max(gaps)
+    pairs = {name: (left.get(name, zero), right.get(name, zero)) for name in [*left, *right]}
+    return {
+        name: max(_gap(float(a[part]), float(b[part]), smallest) for part in (0, 1))
+        for name, (a, b) in pairs.items()
+    }
 
 
 def prediction_gap(left: Prediction, right: Prediction) -> float:
@@ -98,14 +107,15 @@ def _fields(value: Any) -> dict[str, Any]:
     return dict(vars(value))
 
 
-def _gap(left: Any, right: Any) -> float:
-    """The largest difference of two values of any kind."""
+def _gap(left: Any, right: Any, smallest: float = 1.0) -> float:
+    """The largest difference of two values of any kind; that of numbers is relative where they
+    exceed `smallest`."""
     if isinstance(left, Image.Image | np.ndarray) and type(left) is type(right):
         left, right = torch.tensor(np.array(left)), torch.tensor(np.array(right))
     if isinstance(left, Tensor) and isinstance(right, Tensor):
         return _tensors_gap(left.detach().cpu(), right.detach().cpu())
     if isinstance(left, int | float) and isinstance(right, int | float):
-        return _tensors_gap(torch.tensor(float(left)), torch.tensor(float(right)))
+        return _tensors_gap(torch.tensor(float(left)), torch.tensor(float(right)), smallest)
     if isinstance(left, Mapping) and isinstance(right, Mapping):
         left, right = [left, *left.values()], [right, *right.values()]
         return max([0.0, *map(_gap, left[1:], right[1:])]) if [*left[0]] == [*right[0]] else _FAR
@@ -114,7 +124,7 @@ def _gap(left: Any, right: Any) -> float:
     return 0.0 if left == right else _FAR
 
 
-def _tensors_gap(left: Tensor, right: Tensor) -> float:
+def _tensors_gap(left: Tensor, right: Tensor, smallest: float = 1.0) -> float:
     if left.shape != right.shape or left.dtype != right.dtype:
         return _FAR
     if not left.numel():
@@ -124,5 +134,5 @@ def _tensors_gap(left: Tensor, right: Tensor) -> float:
     apart = (left.double() - right.double()).abs().max()
     if left.dtype == torch.uint8:  # the last level may be rounded otherwise
         return float((apart - 1).clamp(min=0)) / 255
-    gap = float(apart / right.double().abs().max().clamp(min=1))
+    gap = float(apart / right.double().abs().max().clamp(min=smallest))
     return gap if gap == gap else _FAR

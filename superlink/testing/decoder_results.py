@@ -18,12 +18,13 @@ from ..checkpoint import save
 from ..interfaces import Geometry, InstancePrediction, Prediction
 from ..visualization import PictureCanvas
 from .checks import Check, NotApplicable, expect
-from .decoder_batches import LOSS_TOLERANCE, PREDICTION_TOLERANCE
+from .decoder_batches import PREDICTION_TOLERANCE
 from .decoder_calls import mirrored_target, scaled_target, views
 from .decoder_case import DecoderCase
 from .decoder_comparison import identical, loss_gap, prediction_gap
 from .decoder_linking import COMPANION, registry_of, sample_of, seeded
 from .decoder_places import mirrored, num_places, outside, scaled, without_keypoints
+from .decoder_sums import LOSS_TOLERANCE
 
 __all__ = ["PREDICT_CHECK", "RESULT_CHECKS"]
 

@@ -28,7 +28,7 @@ from superlink.testing import (
 )
 from superlink.testing import decoder_processes as processes
 from superlink.testing.checks import docs_of, run_checks
-from superlink.testing.decoder_comparison import loss_gap, prediction_gap
+from superlink.testing.decoder_comparison import loss_gap, loss_gaps, prediction_gap
 
 IN_PROCESS = [check for check in DECODER_CHECKS if check.topic != "isolation"]
 
@@ -116,6 +116,43 @@ class Dice(ToyBoxDecoder):
     def loss(self, links, inputs):
         value, count = super().loss(links, inputs)["l1"]
         return {"l1": (value * (1 + torch.rand(())), count)}
+
+
+class TrainingDice(ToyBoxDecoder):
+    def loss(self, links, inputs):
+        value, count = super().loss(links, inputs)["l1"]
+        return {"l1": (value * (1 + torch.rand(()) * self.training), count)}
+
+
+class FullestSetsNoise(ToyBoxDecoder):
+    """In training, the fullest call of a batch says how much is learned of each."""
+
+    def loss(self, links, inputs):
+        losses = super().loss(links, inputs)
+        if not self.training:
+            return losses
+        groups = 12 // max(1, *map(len, inputs["labels"]))
+        noise = torch.rand(groups, generator=torch.Generator().manual_seed(0)).mean()
+        return losses | {"dn_l1": (losses["l1"][0] * (1 + noise), losses["l1"][1])}
+
+
+class BatchStatistics(ToyBoxDecoder):
+    def __init__(self, config):
+        super().__init__(config)
+        self.image_encoder.insert(1, nn.BatchNorm2d(config.cond_size))
+
+
+class Dropout(ToyBoxDecoder):
+    """What training is allowed to do."""
+
+    def __init__(self, config):
+        super().__init__(config)
+        self.image_encoder.append(nn.Dropout(0.5))
+        self.path_dropout = 0.5
+
+    def _boxes(self, links, inputs):
+        states = nn.functional.dropout(links.states, self.path_dropout, self.training)
+        return super()._boxes(replace(links, states=states), inputs)
 
 
 class Stains(ToyBoxDecoder):
@@ -334,13 +371,16 @@ def test_toy_decoders_pass(spec):
         (PeeksAtTargets, "predict"),
         (OnePrediction, "routes"),
         (FirstRouteOnly, "condition"),
-        (EmptyNan, "empty"),
+        (EmptyNan, "empty batch"),
         (Unused, "parameters"),
         (NoHalf, "half"),
         (MeanLoss, "batch"),
+        (FullestSetsNoise, "batch"),
+        (BatchStatistics, "batch"),
+        (TrainingDice, "batch"),
         (RowZero, "batch call_order route_order"),
         (FirstLabel, "route_order"),
-        (Dice, "repeat"),
+        (Dice, "batch repeat"),
         (Stains, "pure"),
         (StainsCall, "pure"),
         (UnsortedScores, "instances"),
@@ -356,6 +396,20 @@ def test_fault_is_found_by_its_check(decoder, found):
     wrong = failed(run_checks(IN_PROCESS, case(decoder)))
     assert {*wrong} == {*found.split()}
     assert all(result.cure for result in wrong.values())
+
+
+def test_loss_that_hangs_on_the_batch_is_named_with_the_norms_that_may_do_it():
+    (batch,) = (check for check in DECODER_CHECKS if check.name == "batch")
+    with pytest.raises(AssertionError, match=r"'l1' .* training mode; BatchNorm .*image_encoder.1"):
+        batch.run(case(BatchStatistics))
+    with pytest.raises(AssertionError, match=r"'dn_l1' \d.*e-0\d apart in training mode$"):
+        batch.run(case(FullestSetsNoise))
+
+
+def test_dropout_in_training_passes_and_is_as_it_was():
+    one = case(Dropout)
+    assert failed(run_checks(IN_PROCESS, one)) == {}
+    assert (one.decoder.path_dropout, one.decoder.image_encoder[-1].p) == (0.5, 0.5)
 
 
 @pytest.mark.parametrize(("decoder", "spec"), [(Painter, PAINT), (Poser, TOY_BOX)])
@@ -527,6 +581,12 @@ def test_instances_are_compared_as_sets_and_all_else_in_order():
     ):
         assert prediction_gap(other, one) == float("inf")
     assert prediction_gap(Painting(boxes), Painting(boxes.flip(0))) > 0.1
+
+
+def test_small_sums_are_compared_relatively_where_it_is_asked():
+    one, two = ({"a": (torch.tensor(value), 1.0)} for value in (0.1, 0.11))
+    assert loss_gaps(one, two)["a"] == pytest.approx(0.01, rel=1e-3)
+    assert loss_gaps(one, two, smallest=0.01)["a"] == pytest.approx(1 / 11, rel=1e-3)
 
 
 def test_loss_that_one_side_lacks_is_zero_there():

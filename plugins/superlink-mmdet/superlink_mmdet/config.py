@@ -16,9 +16,8 @@ def _resnet18() -> dict[str, Any]:
         "depth": 18,
         "num_stages": 4,
         "out_indices": (1, 2, 3),
-        "norm_cfg": {"type": "BN", "requires_grad": True},
-        # Statistics are learned too, as there are no weights to bring any.
-        "norm_eval": False,
+        # No statistics of a batch: images must not change each other.
+        "norm_cfg": {"type": "GN", "num_groups": 32, "requires_grad": True},
         "style": "pytorch",
     }
 
@@ -52,7 +51,8 @@ class QueryDetectorConfig(BaseModel):
     shared_features: bool = False
     """Whether the maps of the LLM's image encoder are used in place of an own backbone."""
     backbone: dict[str, Any] = Field(default_factory=_resnet18)
-    """The own backbone, as mmdet configures it."""
+    """The own backbone, as mmdet configures it. With norms that look at a whole batch, as BN does
+    without `norm_eval`, losses depend on how batches are laid out on devices."""
     in_channels: tuple[PositiveInt, ...] = (128, 256, 512)
     """Channels of the maps of the backbone, or of the LLM's image encoder, finest first. Of the
     latter, as many of the coarsest are taken as there are numbers here (and one more for

@@ -8,8 +8,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from .library import CdnQueryGenerator, inverse_sigmoid
+from .pairs import NoisedQueries
 
 __all__ = ["LinkDenoising", "noise_seed"]
 
@@ -41,8 +43,11 @@ class LinkDenoising(CdnQueryGenerator):
         seeds: Sequence[int],
         link_features: Tensor,
         num_routes: Tensor,
-    ) -> tuple[Tensor, Tensor, Tensor, dict[str, int]]:
+    ) -> tuple[Tensor, Tensor, Tensor, NoisedQueries]:
         """Draw the noise and place the queries.
+
+        An image has as many groups as its own targets allow: what it teaches does not depend on
+        its neighbours.
 
         Args:
             bboxes: For each image (N, 4) x1, y1, x2, y2 as shares of the image.
@@ -53,33 +58,40 @@ class LinkDenoising(CdnQueryGenerator):
 
         Returns:
             Content (B, D, C) and boxes (B, D, 4) before the sigmoid of the D denoising queries, the
-            attention mask over D and matching queries, and mmdet's `dn_meta`.
+            attention mask (B, D + Q, D + Q) over them and Q matching queries, and their places.
         """
-        most = max(len(boxes) for boxes in bboxes)
-        num_groups = self.get_num_groups(most)
-        draws = [
-            _uniform(seed, 2 * num_groups, len(b)) for seed, b in zip(seeds, bboxes, strict=True)
-        ]
-        noise = torch.cat(draws, dim=1).to(link_features.device)  # (2 groups, N of all, 10)
-        image = torch.cat([torch.full_like(one, index) for index, one in enumerate(labels)])
-        routes = self._noised_routes(torch.cat(list(labels)), noise[..., :2], num_routes[image])
-        content = link_features[image, routes].flatten(0, 1)
-        boxes = self._noised_boxes(torch.cat(list(bboxes)), noise[..., 2:6], noise[..., 6:])
-        content, boxes = self.collate_dn_queries(
-            content, boxes.flatten(0, 1), image, len(bboxes), num_groups
-        )
-        meta = {"num_denoising_queries": 2 * num_groups * most, "num_denoising_groups": num_groups}
-        return content, boxes, self.generate_dn_mask(most, num_groups, boxes.device), meta
+        numbers = tuple(map(len, bboxes))
+        noised = NoisedQueries(numbers, tuple(map(self.get_num_groups, numbers)))
+        device = link_features.device
+        image, place, target, negative = (one.to(device) for one in noised.sources())
+        sizes = zip(seeds, noised.num_groups, numbers, strict=True)
+        draws = [_uniform(seed, 2 * groups, number) for seed, groups, number in sizes]
+        noise = torch.cat(draws).to(device)  # (M, 10), image by image as all else
+        routes = self._noised_routes(torch.cat(list(labels))[target], noise, num_routes[image])
+        moved = self._noised_boxes(torch.cat(list(bboxes))[target], noise[:, 2:], negative)
+        shape = len(numbers), noised.number
+        content = link_features.new_zeros(*shape, link_features.shape[2])
+        content[image, place] = link_features[image, routes]
+        boxes = moved.new_zeros(*shape, 4)
+        boxes[image, place] = moved
+        return content, boxes, self._mask(noised.groups().to(device)), noised
+
+    def _mask(self, groups: Tensor) -> Tensor:
+        """What queries cannot see (B, D + Q, D + Q), where denoising ones are in `groups` (B, D):
+        other groups, which to the last Q are all of them. So filling sees filling at least."""
+        own = functional.pad(groups, (0, self.num_matching_queries), value=-2)
+        hidden = own[:, :, None] != groups[:, None]
+        return functional.pad(hidden, (0, self.num_matching_queries), value=False)
 
     def _noised_routes(self, labels: Tensor, noise: Tensor, num_routes: Tensor) -> Tensor:
-        """Routes (2 groups, N): some of `labels` (N,), drawn anew below `num_routes` (N,)."""
-        drawn = (noise[..., 1] * num_routes).long()
-        return torch.where(noise[..., 0] < self.label_noise_scale * 0.5, drawn, labels)
+        """Routes (M,): some of `labels` (M,), drawn anew below `num_routes` (M,)."""
+        drawn = (noise[:, 1] * num_routes).long()
+        return torch.where(noise[:, 0] < self.label_noise_scale * 0.5, drawn, labels)
 
-    def _noised_boxes(self, bboxes: Tensor, reach: Tensor, side: Tensor) -> Tensor:
-        """Boxes (2 groups, N, 4) as cx, cy, w, h before the sigmoid; odd rows are the negatives,
-        whose corners move further than those of any positive."""
-        reach = reach + (torch.arange(len(reach), device=reach.device) % 2)[:, None, None]
+    def _noised_boxes(self, bboxes: Tensor, noise: Tensor, negative: Tensor) -> Tensor:
+        """Boxes (M, 4) as cx, cy, w, h before the sigmoid; the corners of the negatives move
+        further than those of any positive."""
+        reach, side = (noise[:, :4] + negative[:, None]), noise[:, 4:]
         half_sizes = (bboxes[:, 2:] - bboxes[:, :2]).repeat(1, 2) / 2
         moved = (
             bboxes + reach * (side < 0.5).float().mul(2).sub(1) * half_sizes * self.box_noise_scale
@@ -89,6 +101,8 @@ class LinkDenoising(CdnQueryGenerator):
         return inverse_sigmoid(centred, eps=1e-3)
 
 
-def _uniform(seed: int, rows: int, num_boxes: int) -> Tensor:
-    """Numbers between 0 and 1 (rows, N, 10), drawn on the host: a device has its own stream."""
-    return torch.rand(rows, num_boxes, 10, generator=torch.Generator().manual_seed(seed))
+def _uniform(seed: int, copies: int, num_boxes: int) -> Tensor:
+    """Numbers between 0 and 1 (copies * num_boxes, 10), drawn on the host: a device has its own
+    stream."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.rand(copies * num_boxes, 10, generator=generator)

@@ -14,6 +14,7 @@ from .detector import LinkDetector
 from .head import LinkHead
 from .layers import LinkDecoder, LinkEncoder
 from .library import DetDataSample, GroundingDINO
+from .pairs import NoisedQueries
 from .settings import grounding_dino_settings
 
 __all__ = ["LinkGroundingDINO"]
@@ -80,10 +81,10 @@ class LinkGroundingDINO(LinkDetector, GroundingDINO):
         query = self.query_embedding.weight.expand(len(boxes), -1, -1)
         dn_mask, head = None, {}
         if self.training and self.denoise and "gt_instances" in samples[0]:
-            content, noised, dn_mask, meta = self._denoising(memory_text, text_token_mask, samples)
+            made = self._denoising(memory_text, text_token_mask, samples)
+            content, moved, dn_mask, head["noised"] = made
             query = torch.cat([content, query], dim=1)
-            boxes = torch.cat([noised, boxes], dim=1)
-            head["dn_meta"] = meta
+            boxes = torch.cat([moved, boxes], dim=1)
         decoder = {
             "query": query,
             "reference_points": boxes.sigmoid(),
@@ -95,7 +96,7 @@ class LinkGroundingDINO(LinkDetector, GroundingDINO):
 
     def _denoising(
         self, memory_text: Tensor, mask: Tensor, samples: Sequence[DetDataSample]
-    ) -> tuple[Tensor, Tensor, Tensor, dict[str, int]]:
+    ) -> tuple[Tensor, Tensor, Tensor, NoisedQueries]:
         boxes = []
         for sample in samples:
             height, width = sample.img_shape
@@ -103,7 +104,13 @@ class LinkGroundingDINO(LinkDetector, GroundingDINO):
             boxes.append(bboxes / bboxes.new_tensor([width, height, width, height]))
         labels = [sample.gt_instances.labels for sample in samples]
         seeds = [sample.noise_seed for sample in samples]
-        return self.dn_query_generator(boxes, labels, seeds, memory_text, mask.sum(1))
+        content, moved, hidden, noised = self.dn_query_generator(
+            boxes, labels, seeds, memory_text, mask.sum(1)
+        )
+        # Attention wants a mask for each head, and would make numbers of it in each layer.
+        num_heads = self.decoder.layers[0].self_attn.num_heads
+        added = torch.zeros_like(hidden, dtype=content.dtype).masked_fill_(hidden, -torch.inf)
+        return content, moved, added.repeat_interleave(num_heads, 0), noised
 
     def forward_decoder(
         self,

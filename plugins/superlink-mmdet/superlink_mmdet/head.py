@@ -14,7 +14,7 @@ from torch import Tensor
 from .library import DetDataSample, GroundingDINOHead
 from .mask_branch import MaskBranch
 from .matching import Layer, Targets, box_corners, centred_boxes, match
-from .pairs import Pairs, noised_pairs
+from .pairs import NoisedQueries, Pairs
 from .pixels import PixelMap
 
 __all__ = ["LinkHead"]
@@ -26,7 +26,7 @@ class LinkHead(GroundingDINOHead):
     """Losses are sums over a batch: whoever adds up batches divides once.
 
     The loss modules of its config must have `reduction="sum"`. Denoising sums are means over the
-    groups of noise, so that each target weighs the same whatever its batch.
+    groups of each image, so that a target weighs the same whatever its image and its batch hold.
 
     Args:
         masks: What `MaskBranch` wants; None leaves masks out.
@@ -46,7 +46,7 @@ class LinkHead(GroundingDINOHead):
         enc_outputs_class: Tensor,
         enc_outputs_coord: Tensor,
         batch_data_samples: Sequence[DetDataSample],
-        dn_meta: Mapping[str, int] | None = None,
+        noised: NoisedQueries | None = None,
         pixels: PixelMap | None = None,
     ) -> Sums:
         """Pair the queries of each layer with targets, and compare them.
@@ -59,7 +59,7 @@ class LinkHead(GroundingDINOHead):
             enc_outputs_class: (B, Q, max_text_len) logits of the encoder's proposals.
             enc_outputs_coord: (B, Q, 4) cx, cy, w, h of the proposals.
             batch_data_samples: The images with their targets.
-            dn_meta: The numbers of denoising queries and of their groups, where there are some.
+            noised: The places of the denoising queries, where a family has them.
             pixels: The embeddings of pixels, where there is a mask branch.
 
         Returns:
@@ -71,23 +71,25 @@ class LinkHead(GroundingDINOHead):
         targets = Targets.of(batch_data_samples, text_token_mask, points)
         # Proposals get no masks: nobody would read them, as queries start from boxes alone.
         proposals = Layer(enc_outputs_class[..., routes], enc_outputs_coord)
-        return self.compare(layers, proposals, targets, dn_meta)
+        return self.compare(layers, proposals, targets, noised)
 
     def compare(
         self,
         layers: Sequence[Layer],
         proposals: Layer,
         targets: Targets,
-        dn_meta: Mapping[str, int] | None,
+        noised: NoisedQueries | None,
     ) -> Sums:
         """The sums of `loss`, of what the layers and the encoder have made."""
-        meta = dn_meta or {"num_denoising_queries": 0, "num_denoising_groups": 0}
-        first, num_groups = meta["num_denoising_queries"], meta["num_denoising_groups"]
+        first = noised.number if noised else 0
         matching = [self._matching(layer.part(slice(first, None)), targets) for layer in layers]
         losses = _added(matching) | _added([self._matching(proposals, targets)], "enc_")
-        if num_groups:
-            noised = [layer.part(slice(first)) for layer in layers]
-            losses |= _added([self._denoising(one, targets, num_groups) for one in noised], "dn_")
+        if noised:
+            device = targets.sizes.device
+            pairs, weights = noised.pairs(device), noised.weights().to(device)
+            parts = [layer.part(slice(first)) for layer in layers]
+            sums = [self._sums(layer, weights, pairs, targets) for layer in parts]
+            losses |= _added(sums, "dn_")
         return losses
 
     def layers(
@@ -111,32 +113,28 @@ class LinkHead(GroundingDINOHead):
 
     def _matching(self, layer: Layer, targets: Targets) -> Sums:
         pairs = self.pairs(layer, targets)
-        counted = torch.ones_like(layer.boxes[..., 0], dtype=torch.bool)
-        return self._sums(layer, counted, pairs, targets)
+        weights = torch.ones_like(layer.boxes[..., 0])
+        return self._sums(layer, weights, pairs, targets)
 
-    def _denoising(self, layer: Layer, targets: Targets, num_groups: int) -> Sums:
-        numbers = [len(one) for one in targets.instances]
-        num_queries, device = layer.boxes.shape[1], layer.boxes.device
-        pairs, counted = noised_pairs(numbers, num_queries, num_groups, device)
-        sums = self._sums(layer, counted, pairs, targets)
-        return {name: value / num_groups for name, value in sums.items()}
-
-    def _sums(self, layer: Layer, counted: Tensor, pairs: Pairs, targets: Targets) -> Sums:
-        """Compare pairs. Of the other queries, those that are `counted` (B, Q) shall find
-        nothing."""
+    def _sums(self, layer: Layer, weights: Tensor, pairs: Pairs, targets: Targets) -> Sums:
+        """Compare pairs; the other queries shall find nothing. Each query weighs as `weights`
+        (B, Q) tell; those of weight 0 are not looked at."""
         images, queries = pairs.places()
         labels = torch.zeros_like(layer.logits)
         labels[images, queries, pairs.of_targets([one.labels for one in targets.instances])] = 1.0
-        judged = targets.routes[:, None] & counted[..., None]  # (B, Q, R)
+        judged = targets.routes[:, None] & (weights > 0)[..., None]  # (B, Q, R)
+        each, paired = weights[..., None].expand_as(judged)[judged], weights[images, queries]
         predicted, scale = layer.boxes[images, queries], targets.sizes[images]  # (M, 4)
         wanted = centred_boxes(pairs.of_targets([one.bboxes for one in targets.instances]) / scale)
         sums = {
-            "loss_cls": self.loss_cls(layer.logits[judged], labels[judged]),
-            "loss_bbox": self.loss_bbox(predicted, wanted),
-            "loss_iou": self.loss_iou(box_corners(predicted) * scale, box_corners(wanted) * scale),
+            "loss_cls": self.loss_cls(layer.logits[judged], labels[judged], each),
+            "loss_bbox": self.loss_bbox(predicted, wanted, paired[:, None]),
+            "loss_iou": self.loss_iou(
+                box_corners(predicted) * scale, box_corners(wanted) * scale, paired
+            ),
         }
         if layer.masks is not None:
-            sums |= self.mask_branch.sums(layer.masks, targets.points, pairs)
+            sums |= self.mask_branch.sums(layer.masks, targets.points, pairs, weights)
         return sums
 
 

@@ -92,18 +92,21 @@ class MaskBranch(nn.Module):
         ]
         return MaskPoints(pixels.at(points), tuple(truths), self.num_points)
 
-    def sums(self, embeddings: Tensor, points: MaskPoints, pairs: Pairs) -> dict[str, Tensor]:
+    def sums(
+        self, embeddings: Tensor, points: MaskPoints, pairs: Pairs, weights: Tensor
+    ) -> dict[str, Tensor]:
         """Compare paired queries with their targets, where these have masks.
 
         Args:
             embeddings: (B, Q, C) of all queries of a layer.
             points: Where to compare.
             pairs: The queries to look at.
+            weights: (B, Q) how much each query weighs.
 
         Returns:
             The sums of `loss_mask` and `loss_dice`, which hang on the inputs also without pairs.
         """
-        logits, truths = [], []
+        logits, truths, shares = [], [], []
         for image, truth in enumerate(points.truths):
             queries, targets = pairs.queries[image], pairs.targets[image]
             if truth is None:
@@ -111,18 +114,22 @@ class MaskBranch(nn.Module):
             else:
                 truths.append(truth[targets])
             logits.append(embeddings[image, queries] @ points.pixels[image])
-        return self._compare(torch.cat(logits), torch.cat(truths) if truths else None)
+            shares.append(weights[image, queries])
+        known = torch.cat(truths) if truths else None
+        return self._compare(torch.cat(logits), known, torch.cat(shares))
 
-    def _compare(self, logits: Tensor, truths: Tensor | None) -> dict[str, Tensor]:
-        """The sums of the losses of M masks (M, K)."""
+    def _compare(self, logits: Tensor, truths: Tensor | None, weights: Tensor) -> dict[str, Tensor]:
+        """The sums of the losses of M masks (M, K), weighted by (M,)."""
         if truths is None:
             truths = torch.zeros_like(logits, dtype=torch.bool)
         chosen = self._choose(logits.detach())
         logits, truths = logits.gather(1, chosen), truths.gather(1, chosen).to(logits)
-        entropy = functional.binary_cross_entropy_with_logits(logits, truths, reduction="sum")
+        entropy = functional.binary_cross_entropy_with_logits(
+            logits, truths, weights[:, None], reduction="sum"
+        )
         return {
             "loss_mask": entropy / self.num_points * self.mask_weight,
-            "loss_dice": self.dice_loss(logits, truths),
+            "loss_dice": self.dice_loss(logits, truths, weights),
         }
 
     def _choose(self, logits: Tensor) -> Tensor:

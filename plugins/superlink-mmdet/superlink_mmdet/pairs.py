@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-__all__ = ["Pairs", "noised_pairs"]
+__all__ = ["NoisedQueries", "Pairs"]
 
 
 @dataclass(frozen=True)
@@ -31,29 +31,54 @@ class Pairs:
         return torch.cat([value[index] for value, index in zip(values, self.targets, strict=True)])
 
 
-def noised_pairs(
-    num_targets: Sequence[int], num_queries: int, num_groups: int, device: torch.device
-) -> tuple[Pairs, Tensor]:
-    """The pairs of denoising queries.
+@dataclass(frozen=True)
+class NoisedQueries:
+    """The places of the D denoising queries of a batch.
 
-    Each group has a positive copy of every target, then a negative one; where an image has fewer
-    targets than its neighbours, both halves are filled up.
-
-    Args:
-        num_targets: For each image.
-        num_queries: D denoising queries of an image.
-        num_groups: Groups of noise among them.
-        device: Where the tensors shall be.
-
-    Returns:
-        The pairs of positive copies, and a mask (B, D) of the queries that are no filling.
+    Those of an image come group by group: a positive copy of each of its targets, then a negative
+    one of each. What an image has fewer of than its neighbours is filled up at the end.
     """
-    half = num_queries // (2 * num_groups)
-    starts = torch.arange(num_groups, device=device)[:, None] * 2 * half
-    own = [torch.arange(number, device=device) for number in num_targets]
-    pairs = Pairs(
-        tuple((starts + one).flatten() for one in own),
-        tuple(one.repeat(num_groups) for one in own),
-    )
-    place = torch.arange(num_queries, device=device) % half
-    return pairs, place < torch.tensor(num_targets, device=device)[:, None]
+
+    num_targets: tuple[int, ...]
+    """For each image the number of its targets."""
+    num_groups: tuple[int, ...]
+    """For each image the number of its groups; at least 1, which are empty without targets."""
+
+    @property
+    def number(self) -> int:
+        """D, that of the fullest image."""
+        sizes = zip(self.num_targets, self.num_groups, strict=True)
+        return max(2 * targets * groups for targets, groups in sizes)
+
+    def groups(self) -> Tensor:
+        """(B, D) the group of each query, -1 for filling."""
+        targets, groups = self._columns()
+        group = torch.arange(self.number) // (2 * targets).clamp(min=1)
+        return group.where((group < groups) & (targets > 0), -1)
+
+    def weights(self) -> Tensor:
+        """(B, D) the share of an image's groups that each query stands for, 0 for filling."""
+        _, groups = self._columns()
+        return (self.groups() >= 0) / groups
+
+    def sources(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Of all M queries that are no filling, image by image, (M,) each: the image, the place in
+        it, the index of the target among those of all images, and whether it is a negative copy."""
+        targets, _ = self._columns()
+        image, place = (self.groups() >= 0).nonzero(as_tuple=True)
+        own, before = targets[image, 0], targets.cumsum(0)[image, 0]
+        return image, place, before - own + place % own, place // own % 2 == 1
+
+    def pairs(self, device: torch.device) -> Pairs:
+        """The pairs of positive copies."""
+        queries, found = [], []
+        for targets, groups in zip(self.num_targets, self.num_groups, strict=True):
+            own = torch.arange(targets, device=device)
+            starts = torch.arange(groups, device=device)[:, None] * 2 * targets
+            queries.append((starts + own).flatten())
+            found.append(own.repeat(groups))
+        return Pairs(tuple(queries), tuple(found))
+
+    def _columns(self) -> tuple[Tensor, Tensor]:
+        """Numbers of targets and of groups, (B, 1) each."""
+        return torch.tensor(self.num_targets)[:, None], torch.tensor(self.num_groups)[:, None]

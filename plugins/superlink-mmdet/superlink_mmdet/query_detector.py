@@ -43,6 +43,7 @@ class QueryDetectorDecoder(TaskDecoder):
 
     detector_class: ClassVar[type[LinkDetector]]
     pooling: ClassVar[Literal["mean", "attention", "none"]] = "mean"
+    full_precision: ClassVar[bool] = True
 
     def __init__(self, config: QueryDetectorConfig) -> None:
         super().__init__()

@@ -58,13 +58,12 @@ def family():
 
 @pytest.fixture
 def config(family):
-    """Build a tiny config: `config(fusion=False)`, `config(masks=True, mask_channels=None)`; with
-    `noise=False`, nothing is drawn for training."""
+    """Build a tiny config: `config(fusion=False)`, `config(masks=True, mask_channels=None)`."""
 
-    def build(noise=True, **changes):
+    def build(**changes):
         settings = TINY | (MASKS if changes.get("masks") else {}) | changes
         if family == "grounding_dino":
-            settings.setdefault("num_denoising_queries", 12 if noise else 0)
+            settings.setdefault("num_denoising_queries", 12)
         if settings.get("mask_channels"):
             settings["backbone"] = TINY["backbone"] | {"out_indices": (0, 1, 2, 3)}
         return FAMILIES[family][0](**settings)

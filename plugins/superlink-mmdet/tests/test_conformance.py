@@ -1,6 +1,7 @@
 import pytest
 
-from superlink.testing import DecoderCase, parametrize_with_decoder_checks
+from superlink.testing import DECODER_CHECKS, DecoderCase, parametrize_with_decoder_checks
+from superlink.testing.checks import run_checks
 
 TINY = {
     "embed_dims": 32,
@@ -25,6 +26,7 @@ FAMILIES = {
     "mmdet.grounding_dino": TINY | {"num_denoising_queries": 12},
     "mmdet.deformable_detr": TINY,
 }
+OF_BACKBONE = {"backbone", "in_channels"}
 KEPT = {"keep_ratio": True, "image_size": [64, 96], "size_divisor": 32}
 SHARED = {"shared_features": True, "in_channels": [16, 24, 32]}
 COARSE_MASKS = {"masks": True, "mask_dims": 16, "num_mask_points": 64}
@@ -52,11 +54,15 @@ def test_conformance(case, check):
 
 
 @pytest.mark.parametrize("name", FAMILIES)
+def test_calls_do_not_change_each_other_in_the_default_backbone(name):
+    settings = {key: FAMILIES[name][key] for key in FAMILIES[name] if key not in OF_BACKBONE}
+    (batch,) = (check for check in DECODER_CHECKS if check.name == "batch")
+    batch.run(DecoderCase(name, settings))
+
+
+@pytest.mark.parametrize("name", FAMILIES)
 @pytest.mark.parametrize("changes", STREAMS.values(), ids=STREAMS)
 def test_conformance_of_other_streams(name, changes):
-    from superlink.testing import DECODER_CHECKS
-    from superlink.testing.checks import run_checks
-
     checks = [check for check in DECODER_CHECKS if check.topic != "isolation"]
     results = run_checks(checks, DecoderCase(name, FAMILIES[name] | changes))
     assert [result for result in results if result.status == "failed"] == []

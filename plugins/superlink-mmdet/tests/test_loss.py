@@ -45,10 +45,13 @@ def test_losses_equal_those_of_mmdet_times_the_number_of_targets(decoder, call, 
     head_inputs, samples = made._forward(link([2]), inputs, with_targets=True)
     head = made.detector.bbox_head
     ours = head.loss(**head_inputs, batch_data_samples=samples)
+    noised = head_inputs.pop("noised")
+    (groups,) = noised.num_groups
+    meta = {"num_denoising_queries": noised.number, "num_denoising_groups": groups}
     for loss in (head.loss_cls, head.loss_bbox, head.loss_iou):
         loss.reduction = "mean"
     head.__class__ = GroundingDINOHead
-    theirs = head.loss(**head_inputs, batch_data_samples=samples)
+    theirs = head.loss(**head_inputs, batch_data_samples=samples, dn_meta=meta)
     layers = dict.fromkeys(ours, 0.0)
     for name, value in theirs.items():
         layers[name.rpartition(".")[2]] += value.reshape(()) * 3  # "d0.loss_cls" is of layer 0
@@ -60,7 +63,7 @@ def test_losses_equal_those_of_mmdet_times_the_number_of_targets(decoder, call, 
 @both_families
 @pytest.mark.parametrize("training", [True, False])
 def test_batch_of_eight_equals_eight_of_one(decoder, call, link, part, training):
-    made = decoder(noise=False, keep_ratio=True, image_size=(64, 96)).train(training)
+    made = decoder(keep_ratio=True, image_size=(64, 96)).train(training)
     counts = [1, 2, 3, 4, 5, 1, 2, 3]
     calls = [
         call(

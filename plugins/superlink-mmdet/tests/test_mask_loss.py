@@ -96,7 +96,7 @@ def test_empty_targets_and_boxes_alone_teach_no_mask(decoder, call, link, masks,
 @both_families
 @pytest.mark.parametrize("training", [True, False])
 def test_mixed_batch_of_ragged_images_equals_each_alone(decoder, call, link, part, training):
-    made = decoder(masks=True, noise=False, keep_ratio=True, image_size=(64, 96))
+    made = decoder(masks=True, keep_ratio=True, image_size=(64, 96))
     made.train(training)
     calls = [
         call(
@@ -133,18 +133,19 @@ def test_denoising_of_boxes_alone_beside_masks_counts_masks_only(decoder, call, 
 
 def test_queries_that_fill_denoising_up_are_taught_nothing(decoder, call, link):
     made = decoder(masks=True).train()
-    calls = [call(BOXES, LABELS, masks=True), call(BOXES[:1], [0], masks=True)]
+    calls = [call([*BOXES, *BOXES[:2]], [*LABELS, 0, 1], masks=True)]
+    calls.append(call(BOXES[:1], [0], masks=True))
     inputs = made.collate([made.prepare(one, training=True) for one in calls])
     found, samples = made._forward(link([2, 2]), inputs, with_targets=True)
     states = found["hidden_states"]
     states.retain_grad()
     total_of = made.detector.bbox_head.loss(**found, batch_data_samples=samples)
     sum(total_of.values()).backward()
-    number = found["dn_meta"]["num_denoising_queries"]
-    taught = (states.grad[:, :, :number].abs().sum((0, 3)) > 0).view(2, -1, 3)
-    assert taught[0].all()
-    assert taught[1, :, 0].all()
-    assert not taught[1, :, 1:].any()
+    noised = found["noised"]
+    assert noised.num_groups == (2, 12)
+    taught = states.grad[:, :, : noised.number].abs().sum((0, 3)) > 0
+    assert torch.equal(taught, noised.groups() >= 0)
+    assert taught.sum(1).tolist() == [20, 24]
 
 
 def test_points_are_drawn_from_the_key_alone(decoder, call, link):
@@ -171,7 +172,8 @@ def sums_of(branch, embeddings, masks, scale):
     truth = masks.repeat_interleave(8, 1).repeat_interleave(8, 2)
     sample = SimpleNamespace(point_seed=1, gt_instances=InstanceData(masks=truth))
     points = branch.points(pixels, [sample])
-    return branch.sums(embeddings[None], points, Pairs((torch.arange(2),), (torch.arange(2),)))
+    pairs = Pairs((torch.arange(2),), (torch.arange(2),))
+    return branch.sums(embeddings[None], points, pairs, torch.ones(1, 2))
 
 
 def test_perfect_masks_have_nearly_no_loss(config):

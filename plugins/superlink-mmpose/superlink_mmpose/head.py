@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from superlink_mmdet.head import LinkHead
 from superlink_mmdet.library import TASK_UTILS, DetDataSample
 from superlink_mmdet.matching import Layer, Targets, box_corners, centred_boxes
-from superlink_mmdet.pairs import Pairs
+from superlink_mmdet.pairs import NoisedQueries, Pairs
 
 from .config import GroupPoseConfig
 from .groups import Asked, KeypointGroups
@@ -61,7 +61,7 @@ class PoseHead(LinkHead):
         enc_outputs_class: Tensor,
         enc_outputs_coord: Tensor,
         batch_data_samples: Sequence[DetDataSample],
-        dn_meta: Mapping[str, int] | None = None,
+        noised: NoisedQueries | None = None,
         *,
         asked: Asked,
         memory: Memory,
@@ -85,14 +85,19 @@ class PoseHead(LinkHead):
         layers[-1] = PoseLayer(last.logits, last.boxes, keypoints=starts[..., :2])
         targets = Targets.of(batch_data_samples, text_token_mask, None)
         proposals = Layer(enc_outputs_class[..., : text_token_mask.shape[1]], enc_outputs_coord)
-        losses = self.compare(layers, proposals, targets, dn_meta)
-        first = dn_meta["num_denoising_queries"] if dn_meta else 0
+        losses = self.compare(layers, proposals, targets, noised)
+        first = noised.number if noised else 0
         pairs = self.pairs(layers[-1].part(slice(first, None)), targets)
         pairs = Pairs(tuple(one + first for one in pairs.queries), pairs.targets)
-        if first:
+        if noised:
             pairs = joined_pairs(pairs, first_copies(targets))
         return losses | self._pose_sums(
-            _Groups(queries, last.boxes.detach(), starts), pairs, first, targets, asked, memory
+            _Groups(queries, last.boxes.detach(), starts),
+            pairs,
+            first if noised else None,
+            targets,
+            asked,
+            memory,
         )
 
     def predict_groups(
@@ -127,22 +132,22 @@ class PoseHead(LinkHead):
         self,
         groups: _Groups,
         pairs: Pairs,
-        num_noised: int,
+        num_noised: int | None,
         targets: Targets,
         asked: Asked,
         memory: Memory,
     ) -> Sums:
         """Run the groups of pairs, and compare them with their targets. The first `num_noised`
-        queries are those of denoising."""
+        queries are those of denoising, where there is some."""
         index, real = padded_index(pairs.queries)  # (B, G), at least one: no weight is left out
         chosen = groups.take(index)
         places, scores = self.groups(chosen.queries, chosen.boxes, chosen.starts, asked, memory)
         # (steps, M, 1 + K, 4), (M, K): group by group, as the targets of the pairs are
         found, certain = places[:, real], scores[real]
         wanted = PoseTargets.of(pairs, targets, asked.mask.shape[1])
-        noised = index[real] < num_noised
+        noised = index[real] < (num_noised or 0)
         sums = self._part_sums(found[:, ~noised], certain[~noised], wanted.part(~noised))
-        if num_noised:
+        if num_noised is not None:
             own = self._part_sums(found[:, noised], certain[noised], wanted.part(noised))
             sums |= {f"dn_{name}": value for name, value in own.items()}
         unused = 0.0 * (places[:, ~real].sum() + scores[~real].sum())

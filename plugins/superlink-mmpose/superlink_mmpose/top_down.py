@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from PIL import Image
@@ -53,6 +53,8 @@ class TopDownDecoder(TaskDecoder):
     labelled keypoint teaches its box alone. It computes in float32, whatever precision the LLM runs
     in.
     """
+
+    full_precision: ClassVar[bool] = True
 
     def __init__(self, config: TopDownConfig) -> None:
         super().__init__()

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from superlink.testing.decoder_calls import emptied
 from superlink_mmpose.config import GroupPoseConfig
 
 from .conftest import TINY, draw_call, links_of
@@ -92,6 +93,23 @@ def test_the_count_of_keypoint_losses_is_what_is_labelled(decoder):
     assert losses["loss_keypoints"][1] == 4 and losses["dn_loss_keypoints"][1] == 4
     assert losses["loss_oks"][1] == 2
     assert losses["loss_pose_iou"][1] == 3
+
+
+def test_names_of_losses_do_not_depend_on_targets(decoder):
+    call = draw_call(2, num_keypoints=3)
+    full, empty = (losses_of(decoder(), [one]) for one in (call, emptied(call)))
+    assert set(full) == set(empty)
+    assert all(value.isfinite() and count == 0 for value, count in empty.values())
+
+
+def test_first_copies_are_found_whatever_stands_beside(decoder):
+    """Images with one, three and no targets have their own numbers of groups."""
+    made = decoder()
+    calls = [draw_call(1, 0), draw_call(1, 1, per_route=3), emptied(draw_call(1, 2))]
+    together, alone = losses_of(made, calls), [losses_of(made, [call]) for call in calls]
+    for name, (value, count) in together.items():
+        torch.testing.assert_close(value, sum(one[name][0] for one in alone), rtol=1e-4, atol=1e-5)
+        assert count == sum(one[name][1] for one in alone)
 
 
 @pytest.mark.parametrize(
