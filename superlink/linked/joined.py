@@ -206,7 +206,8 @@ class LinkedModel(nn.Module):
         kept = [(buffer, buffer.clone()) for buffer in self.decoders.buffers()]
         columns = needed_columns(labels, routes, self.vocabulary)
         shape = len(labels), len(columns), self.backbone.hidden_size
-        with torch.random.fork_rng(devices=[]):
+        accelerators = [self.device.index or 0] if self.device.type == "cuda" else []
+        with torch.random.fork_rng(accelerators):
             features = self.image_features(inputs, decoder_inputs)
             hidden = torch.zeros(shape, device=self.device)
             places = moved(routes, columns)

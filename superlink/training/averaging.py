@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor, distribute_tensor
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from ..errors import ConfigError
+
 __all__ = ["MovingAverage"]
 
 
@@ -39,6 +41,11 @@ class MovingAverage(TrainerCallback):
     ) -> None:
         """Cut the average as an engine has cut the weights."""
         self.weights = {n: p for n, p in self.model.named_parameters() if p.requires_grad}
+        if any(hasattr(weight, "ds_id") for weight in self.weights.values()):
+            raise ConfigError(
+                "DeepSpeed's ZeRO-3 hides the weights that a moving average follows. Received: "
+                "ema. Leave it out, or share the work by FSDP2 or ZeRO-2."
+            )
         for name, weight in self.weights.items():
             if isinstance(weight, DTensor):
                 self.average[name] = distribute_tensor(

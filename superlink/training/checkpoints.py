@@ -30,22 +30,27 @@ def publish(fresh: Path, folder: Path) -> str:
 
 
 def newest_whole(folder: Path) -> Path | None:
-    """The last checkpoint below `folder` that holds what was written; others are told of."""
+    """The last checkpoint below `folder` that holds what was written.
+
+    Newer ones are told of and removed: they would take the place of whole ones.
+    """
     for checkpoint in sorted(_checkpoints(folder), key=_step, reverse=True):
         problem = _problem(checkpoint)
         if not problem:
             return checkpoint
         _LOG.warning(
-            "%s cannot be used: %s. The run goes on from the checkpoint before it.",
+            "%s cannot be used, and is removed: %s. The run goes on from the checkpoint before it, "
+            "or begins the stage again where there is none.",
             checkpoint,
             problem,
         )
+        shutil.rmtree(checkpoint, ignore_errors=True)
     return None
 
 
 def remove_old(folder: Path, keep: int) -> None:
     """Remove all but the newest checkpoints."""
-    for checkpoint in sorted(_checkpoints(folder), key=_step)[:-keep]:
+    for checkpoint in sorted(_checkpoints(folder), key=_step, reverse=True)[keep:]:
         shutil.rmtree(checkpoint, ignore_errors=True)
 
 

@@ -108,7 +108,15 @@ def open_data(choice: DataChoice, registry: Registry) -> Source:
     _check_options(
         conversation, (None,) * 3, choice.conversation, f"The conversation of {choice.task!r}"
     )
-    records = reader(**choice.options)
+    try:
+        records = reader(**choice.options)
+    except (TypeError, ValueError, OSError) as error:
+        if isinstance(error, SuperLinkError):
+            raise
+        raise ConfigError(
+            f"The reader {choice.format!r} of {choice.task!r} cannot read with these options: "
+            f"{type(error).__name__}: {error}. Received: {choice.options}"
+        ) from error
     return records, functools.partial(conversation, **choice.conversation)
 
 

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, NoReturn
 
 import torch
 
-from ..errors import InputError, SuperLinkError, TrainingError
+from ..errors import CheckpointError, InputError, SuperLinkError, TrainingError
 from ..interfaces import LossTerm, Sample
 from ..linked import to_device
 from .monitor import part_norms
-from .processes import is_cut, is_first, num_processes
+from .processes import first_does, is_cut, num_processes
 
 if TYPE_CHECKING:
     from .trainer import SuperLinkTrainer
@@ -49,7 +49,7 @@ class Health:
         """Stop where a process has found a loss that is no number.
 
         Raises:
-            TrainingError: One has. The model as it was before the step is saved.
+            TrainingError: One has. The model of then is saved.
         """
         if found := [each for each in broken if each]:
             self._stop(f"These losses are not finite: {found[0]}")
@@ -58,7 +58,7 @@ class Health:
         """Stop where the norm of the gradient is no number.
 
         Raises:
-            TrainingError: It is not. The model as it was before the step is saved.
+            TrainingError: It is not. The model of then is saved.
         """
         if norm is None or math.isfinite(float(norm)):  # type: ignore[arg-type]
             return
@@ -122,12 +122,16 @@ class Health:
         trainer = self.trainer
         step = trainer.state.global_step
         folder = Path(str(trainer.args.output_dir)) / _FOLDER
-        trainer.write_model(folder)
-        if is_first():
-            report = {"stage": trainer.stage.name, "step": step, "reason": what}
-            (folder / "reason.json").write_text(json.dumps(report, indent=1), encoding="utf-8")
+        report = {"stage": trainer.stage.name, "step": step, "reason": what}
+        text = json.dumps(report, indent=1)
+        try:
+            trainer.write_model(folder)
+            first_does(lambda: (folder / "reason.json").write_text(text, encoding="utf-8"))
+            saved = f"The model of then is in {folder}."
+        except CheckpointError as error:
+            saved = f"The model could not be saved: {error}."
         raise TrainingError(
-            f"Stage {trainer.stage.name!r} cannot go on after step {step}. {what}. The model as it "
-            f"was before is in {folder}. Lower learning_rate, clip more (max_grad_norm), train in "
-            "float32, or look at these samples with `superlink data show`."
+            f"Stage {trainer.stage.name!r} cannot go on after step {step}. {what}. {saved} Lower "
+            "learning_rate, clip more (max_grad_norm), train in float32, or look at these samples "
+            "with `superlink data show`."
         )

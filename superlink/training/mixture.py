@@ -94,9 +94,10 @@ def stage_samples(
         return StageDataset(*source, num_samples, seed, name=name, skip_bad=skip_bad)
     given = stage.data if isinstance(stage.data, dict) else {}
     weights = [given.get(name, len(records) or 1) for name, (records, _) in chosen.items()]
-    evened = [weight ** (1 / stage.temperature) for weight in weights]
+    if stage.temperature != 1:
+        weights = [(weight / max(weights)) ** (1 / stage.temperature) for weight in weights]
     size = stage.block_size
-    return Mixture(chosen, evened, num_samples, seed, block_size=size, skip_bad=skip_bad)
+    return Mixture(chosen, weights, num_samples, seed, block_size=size, skip_bad=skip_bad)
 
 
 def _drawn(

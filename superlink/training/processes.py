@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, TypeVar, cast
 
 import torch
 from torch import distributed, nn
 
+from ..checkpoint import UNREADABLE
+from ..errors import CheckpointError, ConfigError, SuperLinkError
+
 __all__ = [
+    "WRITE_ERRORS",
+    "compute_in_full_precision",
     "everywhere",
+    "first_does",
     "from_first",
     "is_cut",
     "is_first",
@@ -20,6 +26,8 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+WRITE_ERRORS = (*UNREADABLE, SuperLinkError, RuntimeError)
+"""What writing to a full disk raises, torch's own error included."""
 
 
 def join() -> None:
@@ -27,6 +35,44 @@ def join() -> None:
     from accelerate import PartialState
 
     PartialState(cpu=not torch.cuda.is_available())
+
+
+def first_does(work: Callable[[], object]) -> None:
+    """Let the first process write something; where it cannot, all processes raise.
+
+    Raises:
+        CheckpointError: The first process could not write.
+    """
+    problem = ""
+    if is_first():
+        try:
+            work()
+        except WRITE_ERRORS as error:
+            problem = str(error) or type(error).__name__
+    if problem := from_first(problem):
+        raise CheckpointError(problem)
+
+
+def compute_in_full_precision(accelerator: Any) -> None:
+    """Let autocast alone lower precision, under every engine.
+
+    FSDP of accelerate would cast weights and inputs of decoders that ask for float32, too.
+
+    Raises:
+        ConfigError: DeepSpeed, which casts the whole model, shall train in bfloat16.
+    """
+    if accelerator.mixed_precision == "no":
+        return
+    state = accelerator.state
+    if (plugin := getattr(state, "fsdp_plugin", None)) is not None:
+        from torch.distributed.fsdp import MixedPrecisionPolicy
+
+        plugin.mixed_precision_policy = MixedPrecisionPolicy()
+    if getattr(state, "deepspeed_plugin", None) is not None:
+        raise ConfigError(
+            "DeepSpeed casts the whole model to 16 bits, decoders that need float32 included. "
+            "Received: precision=bfloat16. Set precision to float32, or share the work by FSDP2."
+        )
 
 
 def num_processes() -> int:
@@ -60,7 +106,13 @@ def is_cut(model: nn.Module) -> bool:
 
 @contextmanager
 def whole_weights(model: nn.Module) -> Iterator[None]:
-    """Make weights whole for a while; every process must take part."""
+    """Make weights whole for a while; every process must take part.
+
+    What a forward has put together and nothing has cut again since, as where it stopped, is cut.
+    """
+    for module in model.modules():
+        if hasattr(module, "reshard"):
+            cast(Any, module).reshard()
     with ExitStack() as stack:
         partitioned = [p for p in model.parameters() if hasattr(p, "ds_id")]
         if partitioned:

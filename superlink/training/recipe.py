@@ -13,7 +13,10 @@ from .misfits import Misfit, misfits
 
 __all__ = ["ChatGuard", "DataChoice", "Recipe", "Stage"]
 
-_STRICT = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+_Beta = Annotated[float, Field(ge=0, lt=1)]
+_STRICT = ConfigDict(
+    frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
+)
 """No key goes unread, and the docstrings of fields are in the JSON schema."""
 
 
@@ -41,7 +44,7 @@ class Stage(BaseModel):
     """Lower-case name, used for its folder."""
     data: str | tuple[str, ...] | dict[str, float]
     """Key of the recipe's `data`; or several, each with its weight. A list weighs by size."""
-    temperature: float = Field(default=1.0, gt=0)
+    temperature: float = Field(default=1.0, ge=0.05)
     """Evens the weights w of several data sets out: each is drawn by w ** (1 / temperature)."""
     block_size: int = Field(default=1, ge=1)
     """Samples in a row that come from one data set. 1 mixes within forwards; the samples of a
@@ -63,7 +66,7 @@ class Stage(BaseModel):
     """By module path; the longest path counts. 0 freezes."""
     weight_decay: float = Field(default=1e-4, ge=0)
     """Of matrices; vectors have none."""
-    adam_betas: tuple[float, float] = (0.9, 0.999)
+    adam_betas: tuple[_Beta, _Beta] = (0.9, 0.999)
     """Memory of AdamW; a shorter second one suits short runs."""
     max_grad_norm: float = Field(default=1.0, gt=0)
     """Gradients are clipped to this norm."""
@@ -135,7 +138,7 @@ class Recipe(BaseModel):
 
     name: str = Field(pattern=r"^\w[\w.\-]*$")
     """What the run is called, and its folder."""
-    seed: int = 0
+    seed: int = Field(default=0, ge=0, le=4_000_000)
     """Of weights, data and order."""
     model: ModelConfig
     """Backbone and decoders."""

@@ -42,10 +42,17 @@ class RunFolder:
             )
 
     def _is_ours(self, text: bytes) -> bool:
+        """Whether the recipe of a run is this one, its order of data sets included; a field that
+        it lacks, as an older superlink wrote it, has its default."""
         try:
-            return Recipe.model_validate_json(text) == self.recipe
+            theirs = Recipe.model_validate_json(text)
         except ValidationError:
             return False
+        return theirs.model_dump_json() == self._plain().model_dump_json()
+
+    def _plain(self) -> Recipe:
+        """The recipe as it comes back from its file."""
+        return Recipe.model_validate_json(self.recipe.model_dump_json())
 
     def claim(self) -> None:
         """Write the recipe into a new run.
@@ -74,7 +81,9 @@ class RunFolder:
     def write_log(self, index: int, log: Mapping[str, Any]) -> None:
         """Keep what a stage logged."""
         path = self.stages[index] / _LOG
-        path.write_text(json.dumps(log, indent=1), encoding="utf-8")
+        fresh = path.with_suffix(".new")
+        fresh.write_text(json.dumps(log, indent=1), encoding="utf-8")
+        fresh.replace(path)
 
     def read_logs(self) -> list[dict[str, Any]]:
         """What each stage logged.
@@ -82,8 +91,15 @@ class RunFolder:
         Raises:
             CheckpointError: The log of a finished stage is missing.
         """
-        paths = [folder / _LOG for folder in self.stages]
-        for path in paths:
-            if not path.is_file():
-                raise CheckpointError(f"Expected {path} of a finished stage. It is missing.")
-        return [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+        return [_read(folder / _LOG) for folder in self.stages]
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        log: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(
+            f"Expected {path}, the log of a finished stage. Received: {error}. Remove the folder "
+            f"{path.parent} and those of later stages, and run again."
+        ) from error
+    return log

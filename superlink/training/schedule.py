@@ -19,7 +19,9 @@ def scheduler_arguments(stage: Stage) -> dict[str, Any]:
     if stage.schedule != "stable":
         return {"lr_scheduler_type": _NAMES[stage.schedule], "lr_scheduler_kwargs": {}, **warmup}
     settings = {
-        "num_decay_steps": int(stage.steps * stage.decay_share),
+        "num_decay_steps": min(
+            int(stage.steps * stage.decay_share), stage.steps - int(warmup["warmup_steps"])
+        ),
         "decay_type": "linear",
         "min_lr_ratio": _FINAL_SHARE,
     }

@@ -24,7 +24,7 @@ from .dataset import Source, open_data
 from .guard import chat_loss
 from .mixture import stage_samples
 from .parameters import freeze
-from .processes import everywhere, from_first, is_cut, is_first, join, num_processes
+from .processes import everywhere, first_does, from_first, is_cut, is_first, join, num_processes
 from .recipe import ChatGuard, Recipe
 from .reporting import check_loggers, set_log_folder
 from .run_folder import RunFolder
@@ -92,9 +92,7 @@ def train(
     join()
     run = _Run(RunFolder(Path(output), recipe), registry or default_registry(), progress, loggers)
     model = run.train()
-    if is_first():
-        save(model, run.folder.model, half=half)
-    everywhere(None)
+    first_does(lambda: save(model, run.folder.model, half=half))
     logs = run.folder.read_logs()
     stages = zip(recipe.stages, logs, strict=True)
     chat = {stage.name: log["chat_loss"] for stage, log in stages if "chat_loss" in log}
@@ -131,7 +129,8 @@ class _Run:
     ) -> None:
         self.folder, self.recipe, self.registry = folder, folder.recipe, registry
         self.progress, self.loggers = progress, loggers
-        self.left = [i for i, _ in enumerate(folder.stages) if not folder.is_finished(i)]
+        unfinished = [i for i, _ in enumerate(folder.stages) if not folder.is_finished(i)]
+        self.left = from_first(unfinished)
         self.sources = self._open_sources()
         everywhere(None)  # all have looked at the folder before the first one writes
 
@@ -183,11 +182,13 @@ class _Run:
             **before,
             **self._chat_loss(model, "chat_loss"),
         }
-        if is_first():
-            self.folder.write_log(index, log)
-            save(model, folder / "model")
-        everywhere(None)
+        first_does(lambda: self._finish(model, index, log))
         return model
+
+    def _finish(self, model: SuperLinkModel, index: int, log: Mapping[str, Any]) -> None:
+        """Write what a stage leaves."""
+        self.folder.write_log(index, log)
+        save(model, self.folder.stages[index] / "model")
 
     def _made_whole(self, trainer: SuperLinkTrainer, folder: Path) -> SuperLinkModel:
         """The model without the pieces of an engine."""

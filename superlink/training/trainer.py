@@ -8,15 +8,16 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.utils.data import Sampler, SequentialSampler
 from transformers import PrinterCallback, Trainer, TrainingArguments
+from transformers.trainer import SCHEDULER_NAME
 
 from ..build import restore
-from ..checkpoint import UNREADABLE, read_tensors, save, write_tensors
+from ..checkpoint import read_tensors, save, write_tensors
 from ..errors import SuperLinkError
 from ..interfaces import LossTerm
 from ..model import SuperLinkModel
@@ -31,7 +32,15 @@ from .mixture import Mixture
 from .monitor import Throughput, part_norms
 from .naming import LinkNaming
 from .parameters import parameter_groups
-from .processes import everywhere, is_cut, is_first, num_processes, whole_weights
+from .processes import (
+    WRITE_ERRORS,
+    compute_in_full_precision,
+    everywhere,
+    first_does,
+    is_first,
+    num_processes,
+    whole_weights,
+)
 from .progress import StageProgress
 from .recipe import Stage
 from .weighting import build_weighting
@@ -106,6 +115,9 @@ class SuperLinkTrainer(Trainer):
         super().__init__(
             model=self.whole, args=arguments, train_dataset=dataset, data_collator=self._collate
         )
+        if self.weighting is not None:
+            self.weighting.to(self.args.device)
+        compute_in_full_precision(self.accelerator)
         # Only now: the model is on its device, and the seed of the stage is set.
         if stage.link_loss:
             self.whole.naming = LinkNaming(model).to(self.args.device)
@@ -270,9 +282,7 @@ class SuperLinkTrainer(Trainer):
         everywhere(None)
         try:
             super()._save_checkpoint(model, trial)
-        except (*UNREADABLE, SuperLinkError, RuntimeError) as error:
-            if is_cut(self.linked):
-                raise  # the others wait for this one
+        except WRITE_ERRORS as error:
             problem = str(error)
         self._writing = None
         problem = next(filter(None, everywhere(problem)), "")
@@ -295,15 +305,25 @@ class SuperLinkTrainer(Trainer):
         folder = Path(output_dir or str(self.args.output_dir))
         self.write_model(folder)
         extras = self._extras()
-        if is_first():
-            write_tensors(extras, folder / _EXTRAS)
-        everywhere(None)  # others would write their pieces before the folder is there
+        first_does(lambda: write_tensors(extras, folder / _EXTRAS))
 
     def write_model(self, folder: Path) -> None:
         """Save the linked model, whatever an engine has made of it."""
         with whole_weights(self.linked):
-            if is_first():
-                save(self.linked, folder)
+            first_does(lambda: save(self.linked, folder))
+
+    def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
+        """Leave out the second copy of the weights that the Trainer writes for FSDP: a pickle."""
+        if not self.is_fsdp_enabled:
+            super()._save_optimizer_and_scheduler(output_dir)
+            return
+        from accelerate.utils import save_fsdp_optimizer
+
+        plugin = self.accelerator.state.fsdp_plugin
+        save_fsdp_optimizer(plugin, self.accelerator, self.optimizer, self.model, output_dir)
+        if is_first():
+            scheduler = cast(Any, self.lr_scheduler)
+            torch.save(scheduler.state_dict(), Path(output_dir) / SCHEDULER_NAME)
 
     def _load_from_checkpoint(
         self, resume_from_checkpoint: str, model: nn.Module | None = None
@@ -340,7 +360,7 @@ class SuperLinkTrainer(Trainer):
 
 
 def _over_processes(counts: Tensor) -> Tensor:
-    return torch.stack([each.cpu() for each in everywhere(counts)]).sum(0)
+    return torch.stack(everywhere(counts.cpu())).sum(0)
 
 
 def _cpu_time() -> float:

@@ -73,4 +73,5 @@ class WholeModel(nn.Module):
         """
         trained = [p for p in self.parameters() if p.requires_grad]
         plain = [p for p in trained if not hasattr(p, "full_tensor") and p.numel()]
-        return torch.stack([0.0 * p.flatten()[0].float() for p in plain]).sum()
+        none = torch.zeros((), device=self.linked.device)
+        return sum((0.0 * p.flatten()[0].float() for p in plain), none)

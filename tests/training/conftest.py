@@ -65,6 +65,13 @@ def registry(monkeypatch):
 
 
 @pytest.fixture
+def toy_environment():
+    """What a process of its own needs to find the same toy decoder, and no other."""
+    with installed_plugin("fake-toy", {"fake_toy": TOY_DETECTION}) as folder:
+        yield {"PYTHONPATH": str(folder), "SUPERLINK_PLUGINS": "fake-toy"}
+
+
+@pytest.fixture
 def recipe():
     """Build the recipe with changes to its stage: `recipe(steps=5)`, or with stages of its own."""
 

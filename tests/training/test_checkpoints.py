@@ -45,7 +45,8 @@ def test_damage_is_told_and_the_one_before_is_used(tmp_path, caplog, name, harm)
         assert newest_whole(tmp_path) == before
     assert f"{last} cannot be used" in caplog.text
     assert "The run goes on from the checkpoint before it" in caplog.text
-    make(tmp_path, 2)  # the run comes there again, and replaces it
+    assert not last.exists()  # it would take the place of whole ones
+    make(tmp_path, 2)
     assert newest_whole(tmp_path) == last
 
 

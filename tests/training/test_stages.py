@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from datetime import date
 
 import pytest
 import torch
@@ -13,7 +14,7 @@ import superlink
 from superlink.build import build_model
 from superlink.errors import CheckpointError, ConfigError, InputError, MissingDependencyError
 from superlink.link import RegionConfig
-from superlink.training import Recipe, stages, train
+from superlink.training import Recipe, stages, train, trainer
 from superlink.training.arguments import forward_size
 
 TEXT = {"data": "lists", "run_decoders": False, "link_loss": 0.5}
@@ -365,3 +366,56 @@ def test_run_folder_can_be_moved(run, recipe, tmp_path, registry):
     run(recipe(steps=1))
     shutil.move(tmp_path / "run", tmp_path / "moved")
     superlink.load(tmp_path / "moved" / "model", registry)
+
+
+def test_full_disk_costs_a_checkpoint_and_not_the_run(run, recipe, monkeypatch, caplog, tmp_path):
+    settings = {"steps": 6, "save_steps": 2, "batch_size": 2}
+    straight = run(recipe(**settings), "straight")
+    written = trainer.write_tensors
+
+    def full(tensors, path):
+        if "checkpoint-4" in str(path):
+            raise OSError(28, "No space left on device")
+        written(tensors, path)
+
+    monkeypatch.setattr(trainer, "write_tensors", full)
+    result = run(recipe(**settings), "full")
+    assert "The checkpoint of step 4 could not be written" in caplog.text
+    assert "No space left on device" in caplog.text
+    found = (tmp_path / "full" / "stages" / "0-joint").glob("*checkpoint-*")
+    assert sorted(path.name for path in found) == ["checkpoint-2", "checkpoint-6"]
+    assert_same_weights(straight.folder, result.folder)
+
+
+def test_full_disk_at_the_end_of_a_stage_is_a_typed_error(run, recipe, monkeypatch):
+    def full(*arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(stages.RunFolder, "write_log", full)
+    with pytest.raises(CheckpointError, match="No space left on device"):
+        run(recipe(steps=1))
+
+
+@pytest.mark.parametrize(
+    "options", [{"names": ["a"], "day": date(2024, 5, 1)}, {1: "x"}, {"some": {"a", "b"}}]
+)
+def test_recipe_that_json_writes_otherwise_is_the_same_recipe(recipe, tmp_path, options):
+    data = {"task": "class_list", "format": "names", "options": {"more": options}}
+    made = recipe(datasets={"lists": data})
+    stages.RunFolder(tmp_path, made).claim()
+    stages.RunFolder(tmp_path, made)
+    with pytest.raises(InputError, match="another recipe"):
+        stages.RunFolder(tmp_path, recipe(datasets={"lists": data}, seed=1))
+
+
+def test_order_of_data_sets_is_part_of_a_recipe(recipe, tmp_path):
+    stages.RunFolder(tmp_path, recipe(data={"scenes": 1, "lists": 2})).claim()
+    with pytest.raises(InputError, match="another recipe"):
+        stages.RunFolder(tmp_path, recipe(data={"lists": 2, "scenes": 1}))
+
+
+def test_damaged_log_of_a_finished_stage_says_what_to_do(run, recipe, tmp_path):
+    run(recipe(steps=1))
+    (tmp_path / "run" / "stages" / "0-joint" / "log.json").write_text("{")
+    with pytest.raises(CheckpointError, match="and run again"):
+        run(recipe(steps=1))
