@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import logging
 import os
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils.data import Sampler, SequentialSampler
-from transformers import PrinterCallback, Trainer, TrainingArguments
-from transformers.trainer import SCHEDULER_NAME
+from transformers import PrinterCallback, TrainingArguments
 
 from ..build import restore
-from ..checkpoint import read_tensors, save, write_tensors
+from ..checkpoint import read_tensors
 from ..errors import SuperLinkError
 from ..interfaces import LossTerm
 from ..model import SuperLinkModel
 from ..registry import Registry
 from .averaging import MovingAverage
-from .checkpoints import publish, remove_old
 from .collation import Collator
 from .dataset import StageDataset, from_worker
 from .health import Health
@@ -33,25 +29,19 @@ from .monitor import Throughput, part_norms
 from .naming import LinkNaming
 from .parameters import parameter_groups
 from .processes import (
-    WRITE_ERRORS,
     compute_in_full_precision,
     everywhere,
-    first_does,
     is_first,
     num_processes,
     whole_weights,
 )
 from .progress import StageProgress
 from .recipe import Stage
+from .saving import EXTRAS, SavingTrainer
 from .weighting import build_weighting
 from .whole import WholeModel
 
 __all__ = ["SuperLinkTrainer"]
-
-_LOG = logging.getLogger(__name__)
-_EXTRAS = "stage.safetensors"
-"""What a stage needs beside the model to go on: the moving average, the naming head, counters."""
-_KEPT_CHECKPOINTS = 2
 
 
 @dataclass(frozen=True)
@@ -64,7 +54,7 @@ class _Found:
     broken: str
 
 
-class SuperLinkTrainer(Trainer):
+class SuperLinkTrainer(SavingTrainer):
     """Trains one stage.
 
     What is ours: the loss with its parts, learning rates by module path, the order of the data,
@@ -110,7 +100,6 @@ class SuperLinkTrainer(Trainer):
         self._forward = 0
         self._log_of_losses, self._throughput = LossLog(), Throughput()
         self._seconds_before, self._started = 0.0, _cpu_time()
-        self._writing: Path | None = None
         self._norms: dict[str, float] = {}
         super().__init__(
             model=self.whole, args=arguments, train_dataset=dataset, data_collator=self._collate
@@ -267,72 +256,9 @@ class SuperLinkTrainer(Trainer):
             logs["bad_samples"] = float(self.num_bad)
         super().log(logs, start_time)
 
-    def _get_output_dir(self, trial: Any = None) -> str:
-        """Where a checkpoint is written to: beside its place until it is whole."""
-        return str(self._writing or self.args.output_dir)
-
-    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
-        """Write a checkpoint as a whole or not at all; a full disk does not end the run."""
-        folder = Path(str(self.args.output_dir))
-        name, problem = f"checkpoint-{self.state.global_step}", ""
-        self._writing = fresh = folder / ".writing"
-        self._seconds_at_save = self.cpu_seconds
-        if is_first():
-            shutil.rmtree(fresh, ignore_errors=True)
-        everywhere(None)
-        try:
-            super()._save_checkpoint(model, trial)
-        except WRITE_ERRORS as error:
-            problem = str(error)
-        self._writing = None
-        problem = next(filter(None, everywhere(problem)), "")
-        if is_first() and not problem:
-            problem = publish(fresh / name, folder / name)
-            remove_old(folder, _KEPT_CHECKPOINTS)
-        if is_first():
-            shutil.rmtree(fresh, ignore_errors=True)
-        if problem:
-            _LOG.warning(
-                "The checkpoint of step %s could not be written to %s: %s. Training goes on; a "
-                "restart would begin at the checkpoint before it. Make room on the disk.",
-                self.state.global_step,
-                folder,
-                problem,
-            )
-
-    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
-        """Write our checkpoint folder in place of the Trainer's."""
-        folder = Path(output_dir or str(self.args.output_dir))
-        self.write_model(folder)
-        extras = self._extras()
-        first_does(lambda: write_tensors(extras, folder / _EXTRAS))
-
-    def write_model(self, folder: Path) -> None:
-        """Save the linked model, whatever an engine has made of it."""
-        with whole_weights(self.linked):
-            first_does(lambda: save(self.linked, folder))
-
-    def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
-        """Leave out the second copy of the weights that the Trainer writes for FSDP: a pickle."""
-        if not self.is_fsdp_enabled:
-            super()._save_optimizer_and_scheduler(output_dir)
-            return
-        from accelerate.utils import save_fsdp_optimizer
-
-        plugin = self.accelerator.state.fsdp_plugin
-        save_fsdp_optimizer(plugin, self.accelerator, self.optimizer, self.model, output_dir)
-        if is_first():
-            scheduler = cast(Any, self.lr_scheduler)
-            torch.save(scheduler.state_dict(), Path(output_dir) / SCHEDULER_NAME)
-
-    def _load_from_checkpoint(
-        self, resume_from_checkpoint: str, model: nn.Module | None = None
-    ) -> None:
-        """Nothing: `run` has read the model before any engine wrapped it."""
-
     def _restore(self, folder: Path) -> None:
         restore(self.linked, folder, self.registry)
-        extras = read_tensors(folder / _EXTRAS)
+        extras = read_tensors(folder / EXTRAS)
         if self.average is not None:
             self.average.load_state_dict(_part(extras, "average."))
         if self.whole.naming is not None:
@@ -342,7 +268,12 @@ class SuperLinkTrainer(Trainer):
         self.num_dropped, self.num_bad = int(extras["num_dropped"]), int(extras["num_bad"])
         self._seconds_before = float(extras["cpu_seconds"])
 
-    def _extras(self) -> dict[str, Tensor]:
+    def before_saving(self) -> None:
+        """Take the time of all processes."""
+        self._seconds_at_save = self.cpu_seconds
+
+    def extras(self) -> dict[str, Tensor]:
+        """The moving average, the head of the link loss, weights of losses, counters."""
         average = self.average.state_dict() if self.average else {}
         weighting = {} if self.weighting is None else self.weighting.state_dict()
         naming = {}

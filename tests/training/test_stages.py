@@ -14,7 +14,7 @@ import superlink
 from superlink.build import build_model
 from superlink.errors import CheckpointError, ConfigError, InputError, MissingDependencyError
 from superlink.link import RegionConfig
-from superlink.training import Recipe, stages, train, trainer
+from superlink.training import Recipe, saving, stages, train
 from superlink.training.arguments import forward_size
 
 TEXT = {"data": "lists", "run_decoders": False, "link_loss": 0.5}
@@ -371,14 +371,14 @@ def test_run_folder_can_be_moved(run, recipe, tmp_path, registry):
 def test_full_disk_costs_a_checkpoint_and_not_the_run(run, recipe, monkeypatch, caplog, tmp_path):
     settings = {"steps": 6, "save_steps": 2, "batch_size": 2}
     straight = run(recipe(**settings), "straight")
-    written = trainer.write_tensors
+    written = saving.write_tensors
 
     def full(tensors, path):
         if "checkpoint-4" in str(path):
             raise OSError(28, "No space left on device")
         written(tensors, path)
 
-    monkeypatch.setattr(trainer, "write_tensors", full)
+    monkeypatch.setattr(saving, "write_tensors", full)
     result = run(recipe(**settings), "full")
     assert "The checkpoint of step 4 could not be written" in caplog.text
     assert "No space left on device" in caplog.text
