@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..errors import InputError
-from ..interfaces import ImagePrediction, InstancePrediction, Region, Reply
+from ..interfaces import REGION_MARK, ImagePrediction, InstancePrediction, Region, Reply
 from ..interfaces.images import open_image
 from .making import options_by_decoder, write_made
 from .output import quiet_libraries, stderr, stdout
@@ -115,6 +115,8 @@ def predict(
     regions = [read_region(text) for text in region or ()]
     if regions and names is not None:
         raise InputError("--region stands for a <region> of a prompt. Received: --classes as well")
+    if prompt and REGION_MARK in prompt and not regions:
+        stderr.print(f"{REGION_MARK} is text here, as no --region was given.", soft_wrap=True)
     quiet_libraries(threads)
     from ..build import load  # here, as the help and mistakes in the arguments need none of it
     from ..tasks.finding import find_classes
@@ -151,6 +153,8 @@ def predict(
     if picture is not None:
         draw_picture(images[-1] if images else None, reply, threshold, picture, regions)
         paths.append(picture)
+    if made is not None and not paths:
+        stderr.print("No picture was made: the reply calls no decoder that makes one.")
     for path in paths if not as_json else ():
         stderr.print(f"picture {path}", soft_wrap=True)
     if not paths and any(isinstance(p, ImagePrediction) for p in reply.predictions):

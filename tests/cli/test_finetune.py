@@ -253,7 +253,8 @@ def test_bad_input_is_told_with_its_cure(edit, arguments, said, run, change, tmp
 
 def test_missing_file_is_told(run):
     result = run("--output", "mine", annotations="nowhere.json", exit_code=2)
-    assert "nowhere.json" in result.stderr
+    said = "".join(line.strip("│ ") for line in result.stderr.splitlines())
+    assert "nowhere.json" in said
 
 
 def test_model_without_a_detector_is_refused(run, model, tmp_path):

@@ -45,6 +45,12 @@ class ImageEditingDecoder(PictureDecoder):
                 "image_guidance_scale is for the families unet and sdxl. Received: "
                 f"{found.image_guidance_scale} for the family {self.config.family!r}. Leave it out"
             )
+        guidance = found.guidance_scale or self.config.guidance_scale
+        if found.image_guidance_scale is not None and guidance <= 1:
+            raise ConfigError(
+                "image_guidance_scale counts beside a guidance_scale above 1 alone. Received: "
+                f"guidance_scale={guidance:g}. Give a larger one, or leave both out"
+            )
         return found
 
     def prepare(self, call: CallInput, *, training: bool) -> dict[str, Any]:

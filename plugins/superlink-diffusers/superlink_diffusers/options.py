@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator
@@ -29,10 +30,21 @@ class PictureOptions(BaseModel):
     progress: bool = False
     """Whether a bar shows the steps."""
 
+    @field_validator("seeds", mode="before")
+    @classmethod
+    def _from_one(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return [part for part in value.strip("[]() ").split(",") if part.strip()]
+        return (value,) if isinstance(value, int) else value
+
     @field_validator("size", mode="before")
     @classmethod
     def _from_text(cls, value: Any) -> Any:
-        return value.lower().split("x") if isinstance(value, str) else value
+        if isinstance(value, str) and value.count("x") == 1:
+            return value.lower().split("x")
+        if isinstance(value, str) or not isinstance(value, Sequence | None):
+            raise ValueError("a size is height and width, as 48x64")
+        return value
 
 
 class EditingOptions(PictureOptions):

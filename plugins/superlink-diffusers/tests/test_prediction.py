@@ -80,6 +80,11 @@ def test_the_condition_and_guidance_change_a_picture(drawing):
     assert len({*seen}) == 3
 
 
+@pytest.mark.parametrize("given", [7, "7", "[7]", "7,", (7,), [7]])
+def test_one_seed_may_come_without_a_list(drawing, given):
+    assert drawing().read_options({"seeds": given}).seeds == (7,)
+
+
 def test_options_ask_for_size_and_steps(drawing, capfd):
     decoder, call = drawing(), draw_call(1)
     (found,) = pictures(decoder, [call], size="40x48", num_inference_steps=3)
@@ -93,7 +98,8 @@ def test_options_ask_for_size_and_steps(drawing, capfd):
     ("options", "message"),
     [
         ({"size": "40x50"}, "multiples of 8.*Received: size=40x50. Choose 40x48"),
-        ({"size": "40"}, "size"),
+        ({"size": "40"}, "height and width, as 48x64"),
+        ({"size": 40}, "height and width, as 48x64"),
         ({"size": "ax8"}, "size.0"),
         ({"steps": 3}, "unknown key 'steps'"),
         ({"guidance_scale": 0.5}, "guidance_scale"),
@@ -116,7 +122,10 @@ def test_a_model_that_always_had_its_condition_is_not_guided(drawing):
 
 
 def test_image_guidance_is_for_unets(editing):
-    assert editing("unet").read_options({"image_guidance_scale": 2.0}).image_guidance_scale == 2.0
+    options = {"image_guidance_scale": 2.0, "guidance_scale": 1.5}
+    assert editing("unet").read_options(options).image_guidance_scale == 2.0
+    with pytest.raises(ConfigError, match="beside a guidance_scale above 1"):
+        editing("unet").read_options({**options, "guidance_scale": 1.0})
     with pytest.raises(ConfigError, match="for the families unet and sdxl"):
         editing("sd3").read_options({"image_guidance_scale": 2.0})
 
