@@ -54,6 +54,8 @@ def _same_cards(one, other):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.xdist_group("processes")
 def test_card_of_1000_images_is_the_same_on_two_processes_and_after_a_kill(
     tiny_demo_model, tmp_path
 ):
@@ -79,6 +81,7 @@ def test_card_of_1000_images_is_the_same_on_two_processes_and_after_a_kill(
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("processes")
 def test_generated_answers_are_the_same_on_two_processes(tiny_demo_model, tmp_path):
     few = ("--routing", "generated", "--limit", "48", "--max-new-tokens", "24")
     model = tiny_demo_model / "model"

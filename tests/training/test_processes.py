@@ -16,7 +16,8 @@ import pytest
 import yaml
 from safetensors.torch import load_file
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+# One after the other: each starts processes of its own, and they share what they compare with.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.xdist_group("processes")]
 
 ROOT = Path(__file__).parents[2]
 
