@@ -29,7 +29,7 @@ from .linked import LinkedModel, to_device
 from .linked.likelihood import answer_likelihoods
 from .linked.modes import evaluating
 from .linked.options import NO_OPTIONS, DecoderOptions, read_options
-from .replies import Answers, Told, build_reply, sample_from_prompt
+from .replies import Answers, Told, build_reply, check_options, sample_from_prompt
 
 __all__ = ["Routing", "SuperLinkModel"]
 
@@ -60,6 +60,7 @@ class SuperLinkModel(LinkedModel):
             allow_control: Whether routing tokens in `prompt` are meant as such.
             options: Of `answer`, but for several replies.
         """
+        check_options(options)
         sample = _question(prompt, image, regions, answer, allow_control)
         if options.get("num_return_sequences", 1) != 1:
             raise InputError(
@@ -137,6 +138,7 @@ class SuperLinkModel(LinkedModel):
     ) -> Iterator[Event]:
         """Answer one question, and tell what happens while it does; the arguments are those of
         `predict`, and of `stream_sample`, whose events come."""
+        check_options(options)
         sample = _question(prompt, image, regions, None, allow_control=False)
         return self.stream_sample(sample, **options)
 

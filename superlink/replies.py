@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from PIL import Image
 from torch import Tensor
@@ -30,7 +31,16 @@ from .interfaces import (
 )
 from .link import ParsedText, RoutingVocabulary
 
-__all__ = ["Answers", "Told", "build_reply", "check_prompt", "marked_parts", "sample_from_prompt"]
+__all__ = [
+    "Answers",
+    "Told",
+    "build_reply",
+    "check_options",
+    "check_pixels",
+    "check_prompt",
+    "marked_parts",
+    "sample_from_prompt",
+]
 
 
 @dataclass
@@ -106,7 +116,8 @@ def sample_from_prompt(
         before: The conversation that the question goes on with.
 
     Raises:
-        InputError: The prompt says nothing, or `regions` are none, or not as many as its marks.
+        InputError: The prompt says nothing, or `regions` are none, or not as many as its marks, or
+            shares of an image.
     """
     check_prompt(prompt)
     regions = tuple(regions) if isinstance(regions, Iterable) else (regions,)
@@ -120,12 +131,35 @@ def sample_from_prompt(
     messages = [*before.messages, Message("user", parts, allow_control=allow_control)]
     if answer is not None:
         messages.append(Message("assistant", answer))
-    return Sample(
+    sample = Sample(
         tuple(messages),
         (*before.images, *images),
         key=prompt,
         regions=(*before.regions, *regions),
     )
+    for region in sample.regions[len(before.regions) :]:
+        image = sample.images[region.image or 0]
+        check_pixels(region, (image.height, image.width))
+    return sample
+
+
+def check_options(options: Mapping[str, Any]) -> None:
+    """Raise `InputError` where an option is an argument of a question, spelt otherwise."""
+    for name in options:
+        if meant := {"images": "image", "region": "regions"}.get(name):
+            raise InputError(f"A question has no option {name!r}. Did you mean {meant!r}?")
+
+
+def check_pixels(region: Region, size: tuple[int, int]) -> None:
+    """Raise `InputError` where a user most likely gave shares of an image (H, W): all of the region
+    lies in the first pixel, and it is a box, or its points are not whole."""
+    values = [value for point in region.points for value in point]
+    broken = region.kind == "box" or not all(float(value).is_integer() for value in values)
+    if values and broken and max(values) <= 1 and max(size) > 2:
+        raise InputError(
+            "Coordinates are pixels, not shares of the image. Received: a "
+            f"{region.kind} with {region.points}, on an image of {size[1]} x {size[0]}"
+        )
 
 
 def check_prompt(text: str) -> None:

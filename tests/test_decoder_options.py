@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from PIL import Image
 
-from superlink.cli.making import options_by_decoder, write_made
+from superlink.cli.making import _reasons, no_picture, options_by_decoder, write_made
 from superlink.errors import ConfigError, InputError
 from superlink.interfaces import IMAGE, ImagePrediction, Message, Reply, Sample
 from superlink.linked import BoundDecoder, Origin
@@ -98,6 +98,18 @@ def test_the_command_line_finds_the_decoder_that_takes_an_option(model):
 def test_the_command_line_says_what_is_wrong_with_an_option(model, text, message):
     with pytest.raises(ConfigError, match=message):
         options_by_decoder(model, [text])
+
+
+def test_what_similar_decoders_say_is_said_once():
+    def error(*names):
+        return ConfigError(f"No key 'x'. Choose from: {', '.join(names)}")
+
+    told = _reasons([error("seed"), error("seed", "size"), ConfigError("none at all")])
+    assert told == "No key 'x'. Choose from: seed, size. none at all."
+
+
+def test_why_there_is_no_picture(model):
+    assert no_picture(model).endswith("no decoder for [GEN] or [EDIT].")
 
 
 def made(*colours):

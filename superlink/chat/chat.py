@@ -14,7 +14,7 @@ from ..errors import InputError
 from ..interfaces import Event, Message, Region, Reply, ReplyEvent, Sample
 from ..interfaces.images import ImageSource, open_images
 from ..model import SuperLinkModel
-from ..replies import check_prompt, sample_from_prompt
+from ..replies import check_options, check_prompt, sample_from_prompt
 from .files import read_conversation, write_conversation
 
 __all__ = ["Chat"]
@@ -35,6 +35,8 @@ class Chat:
     """
 
     def __init__(self, model: SuperLinkModel, *, system: str | None = None) -> None:
+        if not isinstance(model, SuperLinkModel):
+            raise InputError(f"Expected a model; use superlink.load(...). Received: {model!r:.200}")
         if system is not None:
             check_prompt(system)
         self.model = model
@@ -94,6 +96,7 @@ class Chat:
         Question and answer join the conversation with the last event; leave earlier, and nothing
         was said.
         """
+        check_options(options)
         asked = sample_from_prompt(prompt, open_images(image), regions=regions, before=self._said)
         return self._told(asked, self._said, options)
 

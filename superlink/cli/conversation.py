@@ -12,6 +12,7 @@ from ..chat import Chat
 from ..errors import InputError, SuperLinkError
 from ..interfaces import REGION_MARK, ImagePrediction, Region, Reply, ReplyEvent
 from ..interfaces.images import open_image
+from ..replies import check_pixels
 from .making import write_made
 from .predict import draw_picture
 from .regions import read_region
@@ -97,6 +98,8 @@ class Conversation:
 
     def _ask(self, question: str) -> None:
         used = self.regions[: question.count(REGION_MARK)]
+        if REGION_MARK in question and not used:
+            self.transcript.note("hint", f"{REGION_MARK} is text here, as no /region was given.")
         for event in self.chat.stream(question, self.images, regions=used, **self._options):
             if isinstance(event, ReplyEvent):  # kept by now, whatever becomes of its picture
                 self.images, self.regions = [], self.regions[len(used) :]
@@ -132,7 +135,9 @@ class Conversation:
         if not images:
             raise InputError("A region lies on a picture. Show one first: /image photo.jpg")
         region = read_region(text).on(len(images) - 1)
-        num_pixels = int(region.raster((images[-1].height, images[-1].width)).sum())
+        size = (images[-1].height, images[-1].width)
+        check_pixels(region, size)
+        num_pixels = int(region.raster(size).sum())
         self.regions.append(region)
         self.transcript.note(
             "region",

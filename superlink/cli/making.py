@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError, InputError, SuperLinkError
-from ..interfaces import Reply
+from ..interfaces import ImagePrediction, Reply
 from ..interfaces.pictures import made_images
 from .key_values import parse_option
 from .output import stderr
@@ -15,7 +15,20 @@ from .output import stderr
 if TYPE_CHECKING:
     from ..model import SuperLinkModel
 
-__all__ = ["options_by_decoder", "write_made"]
+__all__ = ["check_outputs", "no_picture", "options_by_decoder", "picture_lines", "write_made"]
+
+_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+
+
+def check_outputs(picture: Path | None, made: Path | None) -> None:
+    """Raise `InputError` before a model runs where its pictures could not be written."""
+    if picture is not None and picture.suffix.lower() not in _SUFFIXES:
+        raise InputError(
+            f"--picture writes {', '.join(_SUFFIXES)}. Received: {picture.name!r} with the suffix "
+            f"{picture.suffix!r}"
+        )
+    if made is not None and made.is_file():
+        raise InputError(f"--made names a folder. Received: the file {made}")
 
 
 def options_by_decoder(
@@ -49,9 +62,24 @@ def options_by_decoder(
             )
         refused = _give(model, options, name, value, decoder)
         if len(refused) == len([decoder] if decoder else options):
-            reasons = " ".join(dict.fromkeys(f"{str(error).rstrip('.')}." for error in refused))
-            raise ConfigError(f"No decoder takes {flag} {text}. {reasons}")
+            raise ConfigError(f"No decoder takes {flag} {text}. {_reasons(refused)}")
     return options
+
+
+def no_picture(model: SuperLinkModel) -> str:
+    """Why a reply of a model made no picture."""
+    tokens = [token for token in ("[GEN]", "[EDIT]") if token in model.vocabulary.bindings]
+    if tokens:
+        return "No picture was made: the reply calls no decoder that makes one."
+    return "No picture was made: this model has no decoder for [GEN] or [EDIT]."
+
+
+def picture_lines(prediction: ImagePrediction) -> list[str]:
+    """A line for each picture that was made, with its seed."""
+    rows = zip(prediction.images, prediction.seeds, strict=True)
+    return [
+        f"made a picture of {image.width} x {image.height}, seed {seed}" for image, seed in rows
+    ]
 
 
 def write_made(reply: Reply, folder: Path) -> list[Path]:
@@ -73,6 +101,15 @@ def write_made(reply: Reply, folder: Path) -> list[Path]:
     except OSError as error:
         raise InputError(f"The pictures cannot be written to {folder}: {error}") from error
     return paths
+
+
+def _reasons(refused: Sequence[SuperLinkError]) -> str:
+    """Each reason once; of those that differ in what there is to choose from, the longest."""
+    told: dict[str, str] = {}
+    for text in (f"{str(error).rstrip('.')}." for error in refused):
+        head = text.partition("Choose from")[0]
+        told[head] = max(told.get(head, ""), text, key=len)
+    return " ".join(told.values())
 
 
 def _give(

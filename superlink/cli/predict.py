@@ -15,15 +15,13 @@ from rich.text import Text
 from ..errors import InputError
 from ..interfaces import REGION_MARK, ImagePrediction, InstancePrediction, Region, Reply
 from ..interfaces.images import open_image
-from .making import options_by_decoder, write_made
+from .making import check_outputs, no_picture, options_by_decoder, picture_lines, write_made
 from .output import quiet_libraries, stderr, stdout
 from .regions import REGION_HELP, read_region
 
 __all__ = ["app", "draw_picture", "show_gaps"]
 
 app = typer.Typer(add_completion=False)
-
-_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 
 
 @app.command()
@@ -108,11 +106,12 @@ def predict(
     Example: superlink predict MODEL "draw two red apples" --made pictures --option seed=1
     """
     images = [open_image(path) for path in image or ()]
-    if picture is not None:
-        _check_picture(picture)
+    check_outputs(picture, made)
     names = None if classes is None else _class_names(classes)
     _check_question(prompt, names, answer, len(images))
     regions = [read_region(text) for text in region or ()]
+    if regions and not images:
+        raise InputError("A --region lies on a picture: give it with --image. Received: no --image")
     if regions and names is not None:
         raise InputError("--region stands for a <region> of a prompt. Received: --classes as well")
     if prompt and REGION_MARK in prompt and not regions:
@@ -150,24 +149,15 @@ def predict(
     else:
         _show(reply, threshold)
     paths = write_made(reply, made) if made is not None else []
+    if made is not None and not paths:
+        stderr.print(Text(no_picture(linked)), soft_wrap=True)
     if picture is not None:
         draw_picture(images[-1] if images else None, reply, threshold, picture, regions)
         paths.append(picture)
-    if made is not None and not paths:
-        stderr.print("No picture was made: the reply calls no decoder that makes one.")
     for path in paths if not as_json else ():
         stderr.print(f"picture {path}", soft_wrap=True)
     if not paths and any(isinstance(p, ImagePrediction) for p in reply.predictions):
         stderr.print("The pictures are not kept: --made FOLDER writes them.", soft_wrap=True)
-
-
-def _check_picture(picture: Path) -> None:
-    """Raise before the model runs where its reply could not be drawn."""
-    if picture.suffix.lower() not in _SUFFIXES:
-        raise InputError(
-            f"--picture writes {', '.join(_SUFFIXES)}. Received: {picture.name!r} with the suffix "
-            f"{picture.suffix!r}"
-        )
 
 
 def _class_names(text: str) -> list[str]:
@@ -223,9 +213,8 @@ def _show(reply: Reply, threshold: float) -> None:
     table = Table("phrase", "score", "x1", "y1", "x2", "y2", box=None, pad_edge=False)
     for prediction in reply.predictions:
         if isinstance(prediction, ImagePrediction):
-            rows = zip(prediction.images, prediction.seeds, strict=True)
-            for image, seed in rows:
-                stdout.print(f"made a picture of {image.width} x {image.height}, seed {seed}")
+            for line in picture_lines(prediction):
+                stdout.print(line)
             continue
         if not isinstance(prediction, InstancePrediction):
             stdout.print_json(data=prediction.to_json())

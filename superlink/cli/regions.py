@@ -18,6 +18,9 @@ REGION_HELP = (
     "mask:FILE.png, white inside. Several are possible, one for each mark."
 )
 
+_MOST_GREY = 0.1
+"""Share of a mask between black and white: soft edges are fewer, a photograph is more."""
+
 
 def read_region(text: str) -> Region:
     """A region by its text; a mask is read from its file.
@@ -28,7 +31,13 @@ def read_region(text: str) -> Region:
     if not text.startswith("mask:"):
         return Region.parse(text)
     picture = open_image(Path(text.removeprefix("mask:"))).convert("L")
-    mask = np.asarray(picture) > 127
+    grey = np.asarray(picture)
+    mask = grey > 127
+    if ((grey > 63) & (grey < 192)).mean() > _MOST_GREY and len(np.unique(grey)) > 2:
+        raise InputError(
+            "A mask is black and white, white where the region is; this has "
+            f"{len(np.unique(grey))} shades. Received: {text}"
+        )
     if not mask.any():
         raise InputError(
             f"A mask is white where the region is. Received: {text}, which has no light pixel"

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from ..interfaces import (
     Event,
+    ImagePrediction,
     InstancePrediction,
     Reply,
     ReplyEvent,
@@ -18,6 +19,7 @@ from ..interfaces import (
     RouteEvent,
     TextEvent,
 )
+from .making import picture_lines
 from .output import stderr, stdout
 from .predict import show_gaps
 
@@ -73,6 +75,9 @@ class TextTranscript:
                 routes = [self._routes[index] for index in call.routes]
                 if isinstance(prediction, InstancePrediction):
                     self._found(routes, prediction.above(self._threshold))
+                elif isinstance(prediction, ImagePrediction):
+                    for route, line in zip(routes, picture_lines(prediction), strict=True):
+                        _print(f"{route.token} {line}")
                 else:
                     stdout.print(Text(f"{routes[0].token}:"), end=" ")
                     stdout.print_json(data=prediction.to_json())
@@ -82,7 +87,10 @@ class TextTranscript:
     def note(self, kind: str, text: str, **values: Any) -> None:
         """See `Transcript`."""
         self._end_line()
-        _print(text, "dim")
+        if kind == "hint":  # no part of the conversation
+            stderr.print(Text(text, "yellow"), soft_wrap=True)
+        else:
+            _print(text, "dim")
 
     def error(self, reason: str) -> None:
         """See `Transcript`."""

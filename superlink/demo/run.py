@@ -91,6 +91,8 @@ def run_demo(
     """
     _check_installed()
     output = Path(output)
+    ready = [(*one, copy_model(one[1], one[3])) for one in _shipped(output)]
+    _write_inputs(output)  # before what takes minutes: they can be tried meanwhile
     trained = None
     if train:
         trained = train_here(
@@ -102,14 +104,13 @@ def run_demo(
             progress=progress,
         )
     shipped = []
-    for name, source, modes, target in _shipped(output):
-        model = load(copy_model(source, target))
+    for name, source, modes, target, folder in ready:
+        model = load(folder)
         metrics = measure_modes(model, modes, num_scenes, progress=progress)
         card = ResultCard(name, command, 0, trained_minutes(source), metrics, _NOTES)
         card.write(target)
         shipped.append(Measured(source.name, modes, model, card, show_modes(model, modes)))
     perceiving, *others = shipped
-    _write_inputs(output)
     report = write_report(output, shipped, show_photos(perceiving.model), trained)
     metrics = {
         **perceiving.card.metrics,

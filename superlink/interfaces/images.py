@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -49,8 +49,9 @@ def open_images(sources: ImageSource | Sequence[ImageSource] | None) -> list[Ima
     """Open one image, several or none; see `open_image`."""
     if sources is None:
         return []
-    several = [sources] if isinstance(sources, str | Path | Image.Image) else sources
-    return [open_image(source) for source in several]
+    if isinstance(sources, str | Path | Image.Image) or not isinstance(sources, Iterable):
+        return [open_image(sources)]
+    return [open_image(source) for source in sources]
 
 
 def _decode(source: Path | Image.Image, name: str) -> Image.Image:

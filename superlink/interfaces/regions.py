@@ -83,9 +83,12 @@ class Region:
         return cls("point", _pairs(points), radius)
 
     @classmethod
-    def box(cls, x1: float, y1: float, x2: float, y2: float) -> Region:
-        """A box by two of its corners that are opposite."""
-        return cls("box", _pairs([(min(x1, x2), min(y1, y2)), (max(x1, x2), max(y1, y2))]))
+    def box(cls, *corners: float) -> Region:
+        """A box (x1, y1, x2, y2) by two of its corners that are opposite."""
+        if len(corners) != 4:
+            raise InputError(f"A box is four numbers, (1, 2, 30, 40). Received: {corners!r}")
+        (x1, y1), (x2, y2) = _pairs([corners[:2], corners[2:]])
+        return cls("box", ((min(x1, x2), min(y1, y2)), (max(x1, x2), max(y1, y2))))
 
     @classmethod
     def scribble(cls, points: Sequence[Point], radius: float | None = None) -> Region:
@@ -129,7 +132,8 @@ class Region:
             return cls(kind, tuple(points))  # type: ignore[arg-type]
         raise InputError(
             "A region is point:x,y or box:x1,y1,x2,y2 or scribble:x,y,x,y,... or circle:x,y,radius "
-            f"or polygon:x,y,x,y,... in pixels of the image. Received: {text!r}"
+            "or polygon:x,y,x,y,... in pixels of the image, or in a command mask:FILE.png. "
+            f"Received: {text!r}"
         )
 
     def on(self, image: int) -> Region:
@@ -166,7 +170,7 @@ class Region:
         return covered
 
 
-def _pairs(points: Sequence[Point]) -> tuple[Point, ...]:
+def _pairs(points: Sequence[Sequence[float]]) -> tuple[Point, ...]:
     try:
         return tuple((float(x), float(y)) for x, y in points)
     except (TypeError, ValueError) as error:

@@ -19,6 +19,6 @@ def suggest(name: str, choices: Iterable[str]) -> str:
         `Did you mean 'lr'? Choose from: lr, steps.`, without the question where nothing is near.
     """
     names = sorted(choices)
-    near = get_close_matches(name, names, n=1)
+    near = [one for one in names if name in one.split("_")] or get_close_matches(name, names, n=1)
     question = f"Did you mean {near[0]!r}? " if near else ""
     return f"{question}Choose from: {', '.join(names) or 'nothing, there is none'}."

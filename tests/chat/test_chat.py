@@ -247,6 +247,10 @@ def test_regions_of_any_turn_are_on_the_last_image_or_the_one_they_name(model):
         (("Find", "missing.jpg"), {}, "No such image file"),
         (("<region> <region>",), {"regions": [Region.point((1, 1))]}, "one <region> for each"),
         (("<region>",), {"regions": [Region.point((900, 1))]}, "inside of its image"),
+        (("hi", 3), {}, "a path or a PIL image. Received: builtins.int"),
+        (("hi",), {"images": [photo()]}, "Did you mean 'image'"),
+        (("hi",), {"region": []}, "Did you mean 'regions'"),
+        (("<region>", photo()), {"regions": Region.box(0, 0, 0.5, 1)}, "not shares of the image"),
         (("<region>",), {"regions": [Region.point((1, 1)).on(7)]}, "on an image that stands"),
         (("dog " * 1100,), {}, r"reads 1024 tokens at most.*`undo\(\)`"),
         (("Find",), {"max_new_tokens": 0}, r"no room for an answer.*`undo\(\)`"),
@@ -364,3 +368,8 @@ def test_chats_of_one_model_do_not_meet(models):
     say(one, "yes", "first")
     say(other, "no", "second")
     assert one.messages[0].text == "first" and len(other.messages) == 2
+
+
+def test_a_chat_is_held_with_a_model_and_not_with_its_folder():
+    with pytest.raises(InputError, match=r"use superlink.load.*Received: 'demo/model'"):
+        Chat("demo/model")

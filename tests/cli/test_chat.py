@@ -202,6 +202,7 @@ def test_regions_are_taken_by_the_marks_in_their_order(chat, model, monkeypatch)
 def test_mark_without_a_region_is_text(chat):
     result = chat(["what is <region>, [BOX] and <p>?"], "--image", "b.png", written="hi")
     assert result.stdout == "> what is <region>, [BOX] and <p>?\nhi\n"
+    assert result.stderr == "<region> is text here, as no /region was given.\n"
 
 
 def test_question_that_begins_with_a_slash_has_a_blank_before_it(events):

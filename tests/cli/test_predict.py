@@ -258,6 +258,14 @@ def test_pickle_in_place_of_safetensors(refused, scene, copied_model):
     assert "reads no pickles" in message
 
 
+def test_folder_of_pictures_that_is_a_file_or_stays_empty(predict, refused, scene, tmp_path):
+    path = tmp_path / "draw.yaml"
+    path.write_text("")
+    assert "--made names a folder" in refused("Find: apple", "--image", scene, "--made", path)
+    told = predict("Find: apple", "--image", scene, "--made", tmp_path / "new")
+    assert "No picture was made: this model has no decoder for [GEN]" in told.stderr
+
+
 def test_help_teaches_and_mistakes_are_told_without_a_heavy_import(tmp_path):
     script = f"""
 import sys

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 
 import pytest
 import torch
+from PIL import Image
 
 from superlink.cli.transcript import JsonTranscript, TextTranscript
 from superlink.interfaces import (
     Call,
+    ImagePrediction,
     InstancePrediction,
     Prediction,
     Reply,
@@ -88,6 +90,17 @@ def test_many_scores_are_cut(shown):
 def test_other_predictions_are_json(shown):
     lines, _ = shown(RouteEvent(DET), ResultEvent(Call(0, 1, "turns", (0,), 0), Angle(3)))
     assert lines[1].startswith("[DET]:") and json.loads("".join(lines[1:])[6:]) == {"degrees": 3}
+
+
+def test_pictures_that_were_made_are_a_line_each(shown):
+    pictures = tuple(Image.new("RGB", size) for size in ((8, 6), (4, 4)))
+    prediction = ImagePrediction(pictures, ("", ""), (5, 6))
+    routes = [RouteEvent(Route(0, 1, "[GEN]", "", (0, 0))) for _ in pictures]
+    lines, _ = shown(*routes, ResultEvent(Call(0, 1, "art", (0, 1), None), prediction))
+    assert lines[1:] == [
+        "[GEN] made a picture of 8 x 6, seed 5",
+        "[GEN] made a picture of 4 x 4, seed 6",
+    ]
 
 
 def test_what_a_reply_lacks_is_told(shown):

@@ -159,10 +159,13 @@ def test_without_training_nothing_is_trained(tmp_path, monkeypatch):
     monkeypatch.setattr(run, "MODES", MODES[:1])
     monkeypatch.setattr(run, "REGION_MODES", REGION_MODES[1:2])
     monkeypatch.setattr(run, "POSE_MODES", POSE_MODES[1:])
-    monkeypatch.setattr(run, "_write_inputs", lambda output: None)
+    there = []
+    monkeypatch.setattr(run, "_write_inputs", lambda output: there.extend(output.rglob("model")))
+    monkeypatch.setattr(run, "measure_modes", lambda *_, **__: {"ready": float(len(there))})
     result = run.run_demo(tmp_path / "demo", num_scenes=1, progress=False)
     assert not (tmp_path / "demo" / "trained").exists()
     assert "Trained on this machine" not in result.report.read_text()
+    assert result.metrics["ready"] == 3  # models and pictures, before anything is measured
 
 
 def test_missing_package_is_told_before_training(monkeypatch, tmp_path):

@@ -92,6 +92,8 @@ def test_what_is_no_region_is_refused(text):
         (lambda: Region.circle((5, 5), -1), "A region is a point"),
         (lambda: Region.polygon([(1, 1), (2, 2)]), "A region is a point"),
         (lambda: Region("mask"), "has a mask"),
+        (lambda: Region.box((1, 2, 3, 4)), "A box is four numbers"),
+        (lambda: Region.box("a", 2, 3, 4), "pairs of numbers"),
     ],
 )
 def test_bad_regions_say_what_is_wrong(region, match):

@@ -40,7 +40,7 @@ class PictureOptions(BaseModel):
     @field_validator("size", mode="before")
     @classmethod
     def _from_text(cls, value: Any) -> Any:
-        if isinstance(value, str) and value.count("x") == 1:
+        if isinstance(value, str) and value.lower().count("x") == 1:
             return value.lower().split("x")
         if isinstance(value, str) or not isinstance(value, Sequence | None):
             raise ValueError("a size is height and width, as 48x64")

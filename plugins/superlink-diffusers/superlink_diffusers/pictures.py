@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -217,6 +218,12 @@ class PictureDecoder(TaskDecoder):
         """For each call a picture for each of its routes, on the host."""
         options = inputs.get("options") or self.read_options({})
         counts = links.counts().tolist()
+        if len(options.seeds) > max(counts, default=0):
+            warnings.warn(
+                f"Each of the seeds makes one picture. Received: {len(options.seeds)} seeds for "
+                f"{max(counts, default=0)}; the last ones are left out.",
+                stacklevel=2,
+            )
         seeds = [
             picture_seeds(options.seed, options.seeds, key, number)
             for key, number in zip(inputs["key"], counts, strict=True)

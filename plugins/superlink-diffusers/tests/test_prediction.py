@@ -85,9 +85,16 @@ def test_one_seed_may_come_without_a_list(drawing, given):
     assert drawing().read_options({"seeds": given}).seeds == (7,)
 
 
+def test_more_seeds_than_pictures_are_told(drawing):
+    decoder, call = drawing(), draw_call(1)
+    with pytest.warns(UserWarning, match="2 seeds for 1"):
+        (found,) = pictures(decoder, [call], seeds=(5, 6))
+    assert found.seeds == (5,)
+
+
 def test_options_ask_for_size_and_steps(drawing, capfd):
     decoder, call = drawing(), draw_call(1)
-    (found,) = pictures(decoder, [call], size="40x48", num_inference_steps=3)
+    (found,) = pictures(decoder, [call], size="40X48", num_inference_steps=3)
     assert found.images[0].size == (48, 40)
     assert "3/3" not in capfd.readouterr().err
     pictures(decoder, [call], size=[40, 48], num_inference_steps=3, progress=True)
@@ -101,7 +108,7 @@ def test_options_ask_for_size_and_steps(drawing, capfd):
         ({"size": "40"}, "height and width, as 48x64"),
         ({"size": 40}, "height and width, as 48x64"),
         ({"size": "ax8"}, "size.0"),
-        ({"steps": 3}, "unknown key 'steps'"),
+        ({"steps": 3}, "unknown key 'steps'. Did you mean 'num_inference_steps'"),
         ({"guidance_scale": 0.5}, "guidance_scale"),
         ({"num_inference_steps": 1001}, "has 1000 times"),
         ({"seeds": [2**70]}, "seeds.0"),
