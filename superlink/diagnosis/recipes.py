@@ -203,4 +203,4 @@ def _check_data(
     for index, stage in enumerate(recipe.stages):
         if built is not None and set(stage.names) <= sources.keys():
             with found.at(("stages", index, "data")):
-                yield sample_stage(stage, sources, built[0], recipe.seed * 1000 + index)
+                yield sample_stage(stage, sources, built[0], recipe.stage_seed(index))

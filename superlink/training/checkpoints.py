@@ -6,15 +6,25 @@ import hashlib
 import json
 import logging
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["newest_whole", "publish", "remove_old"]
+__all__ = ["newest_whole", "publish", "remove_after", "remove_old", "saved_checkpoints", "step_of"]
 
 _LOG = logging.getLogger(__name__)
 _LIST = "files.json"
 """Every other file of a checkpoint with its digest."""
 _BLOCK = 1 << 20
+
+
+def saved_checkpoints(folder: Path) -> list[Path]:
+    """The checkpoints of a stage, whole or not, the oldest first."""
+    paths = (path for path in folder.glob("checkpoint-*") if path.name[11:].isdecimal())
+    return sorted(paths, key=step_of)
+
+
+def step_of(checkpoint: Path) -> int:
+    """The step after which a checkpoint was written."""
+    return int(checkpoint.name[11:])
 
 
 def publish(fresh: Path, folder: Path) -> str:
@@ -30,27 +40,31 @@ def publish(fresh: Path, folder: Path) -> str:
 
 
 def newest_whole(folder: Path) -> Path | None:
-    """The last checkpoint below `folder` that holds what was written.
-
-    Newer ones are told of and removed: they would take the place of whole ones.
-    """
-    for checkpoint in sorted(_checkpoints(folder), key=_step, reverse=True):
+    """The last checkpoint below `folder` that holds what was written; newer ones are told of."""
+    for checkpoint in reversed(saved_checkpoints(folder)):
         problem = _problem(checkpoint)
         if not problem:
             return checkpoint
         _LOG.warning(
-            "%s cannot be used, and is removed: %s. The run goes on from the checkpoint before it, "
-            "or begins the stage again where there is none.",
+            "%s cannot be used: %s. The run goes on from the checkpoint before it, or begins the "
+            "stage again where there is none.",
             checkpoint,
             problem,
         )
-        shutil.rmtree(checkpoint, ignore_errors=True)
     return None
+
+
+def remove_after(folder: Path, kept: Path | None) -> None:
+    """Remove the checkpoints after one, all where there is none: damaged, they would take the
+    place of whole ones."""
+    for checkpoint in saved_checkpoints(folder):
+        if kept is None or step_of(checkpoint) > step_of(kept):
+            shutil.rmtree(checkpoint, ignore_errors=True)
 
 
 def remove_old(folder: Path, keep: int) -> None:
     """Remove all but the newest checkpoints."""
-    for checkpoint in sorted(_checkpoints(folder), key=_step, reverse=True)[keep:]:
+    for checkpoint in saved_checkpoints(folder)[:-keep]:
         shutil.rmtree(checkpoint, ignore_errors=True)
 
 
@@ -64,14 +78,6 @@ def _problem(checkpoint: Path) -> str:
     except (OSError, ValueError, AttributeError) as error:
         return f"{_LIST} cannot be read ({error})"
     return f"{wrong[0]} is not what was written" if wrong else ""
-
-
-def _checkpoints(folder: Path) -> Iterator[Path]:
-    return (path for path in folder.glob("checkpoint-*") if path.name[11:].isdecimal())
-
-
-def _step(checkpoint: Path) -> int:
-    return int(checkpoint.name[11:])
 
 
 def _files(folder: Path) -> list[str]:

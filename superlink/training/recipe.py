@@ -154,6 +154,10 @@ class Recipe(BaseModel):
     stages: tuple[Stage, ...] = Field(min_length=1)
     """What is trained, one after the other."""
 
+    def stage_seed(self, index: int) -> int:
+        """The seed of one stage: of its data, and of draws that no sample makes."""
+        return self.seed * 1000 + index
+
     @model_validator(mode="after")
     def _parts_fit(self) -> Recipe:
         if found := [*misfits(self.model_dump())]:

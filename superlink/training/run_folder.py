@@ -12,9 +12,11 @@ from pydantic import ValidationError
 from ..errors import CheckpointError, InputError
 from .recipe import Recipe
 
-__all__ = ["RunFolder"]
+__all__ = ["RECIPE", "RunFolder"]
 
-_RECIPE, _LOG = "recipe.json", "log.json"
+RECIPE = "recipe.json"
+"""The recipe of a run, in its folder."""
+_LOG = "log.json"
 
 
 class RunFolder:
@@ -35,7 +37,7 @@ class RunFolder:
         """The folder of each stage."""
         self.model = path / "model"
         """Where the trained model goes."""
-        if (path / _RECIPE).is_file() and not self._is_ours((path / _RECIPE).read_bytes()):
+        if (path / RECIPE).is_file() and not self._is_ours((path / RECIPE).read_bytes()):
             raise InputError(
                 f"{path} holds the run of another recipe, or of this one before it was changed. "
                 "Choose another --output, or remove the folder."
@@ -60,14 +62,12 @@ class RunFolder:
         Raises:
             InputError: The folder cannot be written to.
         """
-        path = self.path / _RECIPE
+        path = self.path / RECIPE
         if path.is_file():
             return
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            fresh = path.with_suffix(".new")
-            fresh.write_text(self.recipe.model_dump_json(indent=2), encoding="utf-8")
-            fresh.replace(path)
+            _write(path, self.recipe.model_dump_json(indent=2))
         except OSError as error:
             raise InputError(
                 f"Expected a folder that can be written to. Received: {self.path} "
@@ -78,12 +78,13 @@ class RunFolder:
         """Whether a stage was run to its end."""
         return (self.stages[index] / "model" / "config.json").is_file()
 
+    def is_logged(self, index: int) -> bool:
+        """Whether a stage has trained all its steps."""
+        return (self.stages[index] / _LOG).is_file()
+
     def write_log(self, index: int, log: Mapping[str, Any]) -> None:
         """Keep what a stage logged."""
-        path = self.stages[index] / _LOG
-        fresh = path.with_suffix(".new")
-        fresh.write_text(json.dumps(log, indent=1), encoding="utf-8")
-        fresh.replace(path)
+        _write(self.stages[index] / _LOG, json.dumps(log, indent=1))
 
     def read_logs(self) -> list[dict[str, Any]]:
         """What each stage logged.
@@ -91,15 +92,27 @@ class RunFolder:
         Raises:
             CheckpointError: The log of a finished stage is missing.
         """
-        return [_read(folder / _LOG) for folder in self.stages]
+        return [self.read_log(index) for index in range(len(self.stages))]
+
+    def read_log(self, index: int) -> dict[str, Any]:
+        """What a finished stage logged.
+
+        Raises:
+            CheckpointError: Its log is missing, or holds something else.
+        """
+        path = self.stages[index] / _LOG
+        try:
+            log: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise CheckpointError(
+                f"Expected {path}, the log of a finished stage. Received: {error}. Remove the "
+                f"folder {path.parent} and those of later stages, and run again."
+            ) from error
+        return log
 
 
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        log: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CheckpointError(
-            f"Expected {path}, the log of a finished stage. Received: {error}. Remove the folder "
-            f"{path.parent} and those of later stages, and run again."
-        ) from error
-    return log
+def _write(path: Path, text: str) -> None:
+    """Write a file, whole or not at all."""
+    fresh = path.with_suffix(".new")
+    fresh.write_text(text, encoding="utf-8")
+    fresh.replace(path)

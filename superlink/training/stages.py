@@ -19,7 +19,7 @@ from ..errors import MissingDependencyError
 from ..model import SuperLinkModel
 from ..registry import Registry, default_registry
 from .arguments import stage_arguments
-from .checkpoints import newest_whole
+from .checkpoints import newest_whole, remove_after
 from .dataset import Source, open_data
 from .guard import chat_loss
 from .mixture import stage_samples
@@ -121,6 +121,13 @@ def _warn_of_rise(losses: Mapping[str, float], guard: ChatGuard) -> None:
         )
 
 
+def _clean_start(folder: Path) -> Path | None:
+    """The checkpoint from which a stage goes on; what comes after it is of no use."""
+    newest = newest_whole(folder)
+    remove_after(folder, newest)
+    return newest
+
+
 class _Run:
     """One call of `train`."""
 
@@ -155,7 +162,7 @@ class _Run:
         self, model: SuperLinkModel, index: int, fixed: frozenset[str]
     ) -> SuperLinkModel:
         stage, folder = self.recipe.stages[index], self.folder.stages[index]
-        seed = self.recipe.seed * 1000 + index
+        seed = self.recipe.stage_seed(index)
         before = {} if index else self._chat_loss(model, "chat_loss_before")
         arguments = stage_arguments(stage, folder, seed, self.loggers)
         samples = stage_samples(self.sources, stage, seed, skip_bad=stage.max_bad_samples > 0)
@@ -167,7 +174,7 @@ class _Run:
             model, arguments, stage, samples, registry=self.registry, progress=self.progress
         )
         set_log_folder(trainer, self.folder.path / "logs" / folder.name)
-        trainer.run(from_first(newest_whole(folder) if is_first() else None))
+        trainer.run(from_first(_clean_start(folder) if is_first() else None))
         if trainer.average is not None:
             trainer.average.apply()
         model.backbone.checkpoint_activations(False)

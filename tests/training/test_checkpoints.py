@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from superlink.training.checkpoints import newest_whole, publish, remove_old
+from superlink.training.checkpoints import newest_whole, publish, remove_after, remove_old
 
 
 def make(folder, step, size=64):
@@ -45,7 +45,9 @@ def test_damage_is_told_and_the_one_before_is_used(tmp_path, caplog, name, harm)
         assert newest_whole(tmp_path) == before
     assert f"{last} cannot be used" in caplog.text
     assert "The run goes on from the checkpoint before it" in caplog.text
-    assert not last.exists()  # it would take the place of whole ones
+    assert last.exists()  # who only looks removes nothing
+    remove_after(tmp_path, before)
+    assert before.exists() and not last.exists()  # it would take the place of whole ones
     make(tmp_path, 2)
     assert newest_whole(tmp_path) == last
 
@@ -63,3 +65,12 @@ def test_a_checkpoint_that_cannot_be_moved_says_why(tmp_path):
     fresh.mkdir(parents=True)
     (tmp_path / "checkpoint-1").write_text("a file where the folder should be")
     assert "checkpoint-1" in publish(fresh, tmp_path / "checkpoint-1")
+
+
+def test_damaged_checkpoints_do_not_push_whole_ones_out(tmp_path):
+    for step in (4, 6):
+        (make(tmp_path, step) / "weights").unlink()
+    remove_after(tmp_path, newest_whole(tmp_path))
+    made = make(tmp_path, 2)
+    remove_old(tmp_path, 2)
+    assert newest_whole(tmp_path) == made

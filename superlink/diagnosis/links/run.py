@@ -13,8 +13,9 @@ from torch import Tensor
 from ...checkpoint import UNREADABLE, read_tensors
 from ...errors import InputError
 from ...training import Recipe, Stage, load_recipe
-from ...training.checkpoints import newest_whole
+from ...training.checkpoints import newest_whole, saved_checkpoints, step_of
 from ...training.parameters import learning_rate_of
+from ...training.run_folder import RECIPE, RunFolder
 
 __all__ = ["ROWS", "Run", "StageLog", "find_run"]
 
@@ -53,10 +54,10 @@ class Run:
 
     def logs(self) -> Iterator[StageLog]:
         """What each stage that was begun has logged."""
-        for index, stage in enumerate(self.recipe.stages):
-            folder = self._stage(index)
-            if (folder / "log.json").is_file():
-                log = _read(folder / "log.json")
+        run = RunFolder(self.folder, self.recipe)
+        for index, (stage, folder) in enumerate(zip(self.recipe.stages, run.stages, strict=True)):
+            if run.is_logged(index):
+                log = run.read_log(index)
                 totals = {k: v for k, v in log.items() if isinstance(v, int | float)}
                 yield StageLog(stage, tuple(log["history"]), True, totals)
             elif folder.is_dir():
@@ -72,16 +73,14 @@ class Run:
         Returns:
             `tokens`, and `token_outputs` where the tables are not tied.
         """
-        for index, stage in enumerate(self.recipe.stages):
+        folders = RunFolder(self.folder, self.recipe).stages
+        for index, (stage, folder) in enumerate(zip(self.recipe.stages, folders, strict=True)):
             later = self.recipe.stages[index:]
-            for checkpoint in _checkpoints(self._stage(index)):
-                early = checkpoint != self.model and _step(checkpoint) < stage.steps
+            for checkpoint in saved_checkpoints(folder):
+                early = checkpoint != self.model and step_of(checkpoint) < stage.steps
                 if early and any(learning_rate_of(ROWS, s) > 0 for s in later):
                     return _rows(checkpoint)
         return None
-
-    def _stage(self, index: int) -> Path:
-        return self.folder / "stages" / f"{index}-{self.recipe.stages[index].name}"
 
 
 def find_run(path: Path) -> Run | None:
@@ -91,42 +90,31 @@ def find_run(path: Path) -> Run | None:
         InputError: It is neither, or a run that has written no model yet.
     """
     path = path.resolve()
-    if (path / "recipe.json").is_file():
-        recipe = load_recipe(path / "recipe.json")
-        return Run(path, recipe, _newest_model(path, recipe))
+    if (path / RECIPE).is_file():
+        recipe = load_recipe(path / RECIPE)
+        return Run(path, recipe, _newest_model(RunFolder(path, recipe)))
     if not (path / "config.json").is_file():
         raise InputError(
             f"Expected a checkpoint folder, or the folder of a run. Received: {path}, which has "
             "neither config.json nor recipe.json."
         )
     for folder in [*path.parents][:_LEVELS]:
-        if (folder / "recipe.json").is_file():
-            return Run(folder, load_recipe(folder / "recipe.json"), path)
+        if (folder / RECIPE).is_file():
+            return Run(folder, load_recipe(folder / RECIPE), path)
     return None
 
 
-def _newest_model(folder: Path, recipe: Recipe) -> Path:
-    stages = [folder / "stages" / f"{i}-{stage.name}" for i, stage in enumerate(recipe.stages)]
-    found = [folder / "model"]
-    for stage in reversed(stages):
+def _newest_model(run: RunFolder) -> Path:
+    found = [run.model]
+    for stage in reversed(run.stages):
         found += [stage / "model", *filter(None, [newest_whole(stage)]), stage / "stopped"]
     for path in found:
         if (path / "config.json").is_file():
             return path
     raise InputError(
-        f"The run in {folder} has written no model yet. Wait for its first checkpoint "
+        f"The run in {run.path} has written no model yet. Wait for its first checkpoint "
         "(`save_steps` of a stage), or for the end of a stage."
     )
-
-
-def _checkpoints(folder: Path) -> list[Path]:
-    """Those of a stage, the oldest first."""
-    paths = (path for path in folder.glob("checkpoint-*") if path.name[11:].isdecimal())
-    return sorted(paths, key=_step)
-
-
-def _step(checkpoint: Path) -> int:
-    return int(checkpoint.name[11:])
 
 
 def _rows(checkpoint: Path) -> dict[str, Tensor] | None:
@@ -143,6 +131,6 @@ def _read(path: Path) -> dict[str, Any]:
         read: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(
-            f"Expected the log of a stage as JSON. Received: {path}: {error}"
+            f"Expected the state of a stage as JSON. Received: {path}: {error}"
         ) from error
     return read
