@@ -310,5 +310,3 @@ class SuperLinkOutput:
     """(B, T, V); with labels (B, K, V), of the K columns that predict a label or hold a slot."""
     links: dict[str, LinkedQueries] = field(default_factory=dict)
     """By decoder, the condition of the routes in the batch."""
-    hidden: Tensor | None = None
-    """The last hidden states in the columns of `logits`."""

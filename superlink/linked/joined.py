@@ -7,12 +7,11 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..errors import BackboneError
 from ..interfaces import (
     IMAGE,
-    Backbone,
     Call,
     DecoderInputs,
     ImageFeatures,
@@ -22,27 +21,15 @@ from ..interfaces import (
     Route,
     SuperLinkOutput,
 )
-from ..link import (
-    Binding,
-    Connector,
-    LinkHooks,
-    Processor,
-    RegionConfig,
-    RegionEncoder,
-    RoutingVocabulary,
-    SuperLinkQueries,
-    module_key,
-)
 from ..link.processing import IGNORE
-from ..link.reader import PhraseReader, TextConnector
-from .bound import BoundDecoder, Origin, by_name
 from .columns import language_loss, moved, needed_columns
 from .devices import to_device
+from .parts import LinkedParts, connector_key
 
 __all__ = ["LinkedModel"]
 
 
-class LinkedModel(nn.Module):
+class LinkedModel(LinkedParts):
     """A multimodal LLM linked to task decoders.
 
     Args:
@@ -53,105 +40,6 @@ class LinkedModel(nn.Module):
         max_length: Training samples with more tokens are dropped.
         regions: Sizes of a region encoder; without it the model takes no regions.
     """
-
-    def __init__(
-        self,
-        backbone: Backbone,
-        decoders: Sequence[BoundDecoder],
-        *,
-        origin: Origin | None = None,
-        init_std: float = 0.02,
-        max_length: int | None = None,
-        regions: RegionConfig | None = None,
-    ) -> None:
-        super().__init__()
-        self.backbone = backbone
-        self.origin = origin
-        self.bound = by_name(decoders)
-        bindings = [binding for bound in decoders for binding in bound.bindings()]
-        special = backbone.special_tokens()
-        self.vocabulary = RoutingVocabulary(bindings, special, regions=regions is not None)
-        ids = backbone.add_tokens(self.vocabulary.tokens)
-        self.vocabulary.bind_ids(ids)
-
-        embeddings, head = backbone.embedding_modules(), backbone.output_head()
-        num_controls = len(self.vocabulary.controls)
-        self.queries = SuperLinkQueries(
-            num_controls,
-            self.vocabulary.banks,
-            backbone.hidden_size,
-            tied=head.weight is embeddings[0].weight,
-            init_std=init_std,
-        )
-        self.queries.to(_weight(head).device)
-        self.queries.start_from(_weight(embeddings[0]), _weight(head), self._descriptions())
-        self.decoders = nn.ModuleDict({module_key(n): b.decoder for n, b in self.bound.items()})
-        self.connectors = nn.ModuleDict(self._build_connectors())
-        self.regions = None if regions is None else self._build_regions(regions, embeddings[0])
-        for part in (self.decoders, self.connectors, self.regions):
-            if part is not None:
-                part.to(_weight(head).device)
-        self.hooks = LinkHooks(
-            self.queries, ids, num_controls, backbone.vocab_size, regions=regions is not None
-        )
-        self.hooks.attach(backbone)
-        modules = {name: bound.decoder for name, bound in self.bound.items()}
-        self.processor = Processor(backbone, self.vocabulary, modules, max_length, regions)
-        self.stop_gradient = False
-        self.idle = False
-        self.lm_weight = 1.0
-
-    def _descriptions(self) -> dict[int, list[int]]:
-        """For control tokens that a decoder describes, by their index, the ids of the words."""
-        described = (bound.spec.descriptions.items() for bound in self.bound.values())
-        return {
-            self.vocabulary.controls.index(token): self.backbone.tokenize(words)
-            for pairs in described
-            for token, words in pairs
-            if token in self.vocabulary.bindings
-        }
-
-    def _build_connectors(self) -> dict[str, nn.Module]:
-        """One connector for each query bank of each decoder."""
-        connectors: dict[str, nn.Module] = {}
-        size = self.backbone.hidden_size
-        for token, binding in self.vocabulary.bindings.items():
-            decoder = self.bound[binding.decoder].decoder
-            if (key := _connector_key(binding)) not in connectors:
-                own = decoder.build_connector(size, token)
-                standard = Connector(size, decoder.cond_size, decoder.pooling)
-                connector = standard if own is None else own
-                if binding.link == "text":
-                    reader = PhraseReader(size, binding.num_queries)
-                    connector = TextConnector(reader, connector)
-                connectors[key] = connector
-        return connectors
-
-    def _build_regions(self, config: RegionConfig, embedding: nn.Module) -> RegionEncoder:
-        """The region encoder, whose values are as large as those of words."""
-        encoder = RegionEncoder(self.backbone.hidden_size, self.backbone.grid_width, config)
-        table = _weight(embedding).detach()
-        encoder.to(table.device)  # which may be one that holds no values
-        with torch.no_grad():
-            encoder.scale.fill_(table.float().std())
-        return encoder
-
-    @property
-    def device(self) -> torch.device:
-        """Where the queries live."""
-        return self.queries.tokens.device
-
-    def detach(self, *, merge_lora: bool = False) -> Backbone:
-        """Take the link off and give the backbone back as it was.
-
-        Args:
-            merge_lora: Whether LoRA that was trained with the link goes into the weights; it is
-                taken off otherwise.
-        """
-        self.hooks.detach()
-        self.backbone.remove_lora(merge=merge_lora)
-        self.backbone.forget_tokens()
-        return self.backbone
 
     def forward(
         self,
@@ -185,7 +73,7 @@ class LinkedModel(nn.Module):
         hidden = out.last_hidden_state
         links, terms = self._call_decoders(hidden, routes, calls, decoder_inputs, features)
         losses |= terms
-        return SuperLinkOutput(self._total(losses), losses, out.logits, links, hidden)
+        return SuperLinkOutput(self._total(losses), losses, out.logits, links)
 
     @torch.no_grad()
     def loss_counts(
@@ -265,7 +153,7 @@ class LinkedModel(nn.Module):
         if self.stop_gradient:
             states = states.detach()
         routes = [route for call in calls for route in call]
-        through = [_connector_key(self.vocabulary.bindings[route.token]) for route in routes]
+        through = [connector_key(self.vocabulary.bindings[route.token]) for route in routes]
         parts, order = [], []
         for key in dict.fromkeys(through):
             mine = [i for i, other in enumerate(through) if other == key]
@@ -380,16 +268,21 @@ class LinkedModel(nn.Module):
         bound = self.bound.get(name.split("/")[0])
         return 1.0 if bound is None else bound.loss_weight
 
+    def grouped(
+        self, losses: Mapping[str, LossTerm], counts: Mapping[str, float] | None = None
+    ) -> dict[str, Tensor]:
+        """Losses as training adds them up: `lm`, and for each decoder the sum of its own.
+
+        Args:
+            losses: By name, as in `SuperLinkOutput.losses`.
+            counts: What to divide by; None takes the counts of the losses themselves.
+        """
+        groups: dict[str, Tensor] = {}
+        for name, (value, own) in losses.items():
+            count = torch.as_tensor(own if counts is None else counts[name]).clamp(min=1)
+            term, group = self.weight_of(name) * value / count, name.split("/")[0]
+            groups[group] = groups[group] + term if group in groups else term
+        return groups
+
     def _total(self, losses: Mapping[str, LossTerm]) -> Tensor:
-        total = torch.zeros((), device=self.device)
-        for name, (value, count) in losses.items():
-            total = total + self.weight_of(name) * value / torch.as_tensor(count).clamp(min=1)
-        return total
-
-
-def _connector_key(binding: Binding) -> str:
-    return module_key(f"{binding.decoder}/{binding.bank}")
-
-
-def _weight(module: nn.Module) -> Tensor:
-    return module.get_parameter("weight")
+        return sum(self.grouped(losses).values(), torch.zeros((), device=self.device))

@@ -51,5 +51,6 @@ class LossLog:
         mine = {name: float(sum(values)) for name, values in self._totals.items()}
         totals = summed(everywhere(mine))
         means = {name: totals.get(name, 0.0) / len(steps) for name, steps in self._steps.items()}
-        self.__init__()  # type: ignore[misc]
+        self._totals.clear()
+        self._steps.clear()
         return means

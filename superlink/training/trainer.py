@@ -208,23 +208,14 @@ class SuperLinkTrainer(SavingTrainer):
         self, losses: Mapping[str, LossTerm], counts: Mapping[str, float], shared: Tensor | None
     ) -> Tensor:
         """What this process adds to the loss of the step; engines take the mean over processes."""
-        rest = torch.zeros((), device=self.args.device)
-        groups: dict[str, Tensor] = {}
-        for name, (value, _) in losses.items():
-            if name.endswith(IDLE):
-                rest = rest + value
-                continue
-            part = self._factor(name) * value / max(counts[name], 1.0)
-            if name == "link":
-                rest = rest + num_processes() * part
-            else:
-                group = name.split("/")[0]
-                groups[group] = groups[group] + part if group in groups else part
+        idle = (value for name, (value, _) in losses.items() if name.endswith(IDLE))
+        rest = sum(idle, torch.zeros((), device=self.args.device))
+        taught = {n: term for n, term in losses.items() if n != "link" and not n.endswith(IDLE)}
+        groups = self.linked.grouped(taught, counts)
         total = sum(groups.values()) if self.weighting is None else self.weighting(groups, shared)
+        if "link" in losses:
+            total = total + self.stage.link_loss * losses["link"][0] / max(counts["link"], 1.0)
         return num_processes() * total + rest
-
-    def _factor(self, name: str) -> float:
-        return self.stage.link_loss if name == "link" else self.linked.weight_of(name)
 
     def _clip_grad_norm(self, model: nn.Module) -> Any:
         """Clip the gradient of the linked model; the head of the link loss is not part of it."""

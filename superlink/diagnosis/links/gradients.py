@@ -44,18 +44,9 @@ class GradientNorms:
 
     def add(self, losses: Mapping[str, LossTerm]) -> None:
         """Take the losses of a batch, by name, with their graph."""
-        for name, loss in self._groups(losses).items():
+        for name, loss in self._model.grouped(losses).items():
             for part, norm in self._reached(loss).items():
                 self._norms[name][part].append(norm)
-
-    def _groups(self, losses: Mapping[str, LossTerm]) -> dict[str, Tensor]:
-        """The losses as training adds them: `lm`, and the sum of each decoder's."""
-        groups: dict[str, Tensor] = {}
-        for key, (value, count) in losses.items():
-            name = key.split("/")[0]
-            term = self._model.weight_of(key) * value / torch.as_tensor(count).clamp(min=1)
-            groups[name] = groups[name] + term if name in groups else term
-        return groups
 
     def _reached(self, loss: Tensor) -> dict[str, float]:
         flat = [parameter for some in self._parts.values() for parameter in some]
