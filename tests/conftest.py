@@ -34,6 +34,16 @@ TINY_DEMO = (
 )
 """What makes the demo's recipe one of seconds."""
 
+TOY_DETECTION = """
+from dataclasses import replace
+from superlink.registry import hookimpl
+from superlink.testing import TOY_BOX
+
+@hookimpl
+def superlink_decoders():
+    yield replace(TOY_BOX, name="toy.detection", routing_tokens=("[DET]",))
+"""
+
 
 class NetworkRefused(RuntimeError):
     """A test tried to leave the machine."""
@@ -94,3 +104,9 @@ def tiny_demo_model(tmp_path_factory):
         if not (folder / "report.html").is_file():
             run_demo(folder, train=True, num_scenes=2, overrides=TINY_DEMO, progress=False)
     return folder
+
+
+@pytest.fixture(scope="session")
+def toy_detection():
+    """Source of a plugin with a toy decoder that answers to `[DET]`; see `installed_plugin`."""
+    return TOY_DETECTION

@@ -11,15 +11,6 @@ from superlink.ablation import load_experiment
 from superlink.registry import Registry
 from superlink.testing import installed_plugin
 
-TOY_DETECTION = """
-from dataclasses import replace
-from superlink.registry import hookimpl
-from superlink.testing import TOY_BOX
-
-@hookimpl
-def superlink_decoders():
-    yield replace(TOY_BOX, name="toy.detection", routing_tokens=("[DET]",))
-"""
 SIZES = {"hidden_size": 64, "num_layers": 1, "num_heads": 4, "image_size": 64, "encoder": "conv"}
 EXPERIMENT = {
     "name": "toy",
@@ -58,10 +49,10 @@ EXPERIMENT = {
 
 
 @pytest.fixture
-def registry(monkeypatch):
+def registry(monkeypatch, toy_detection):
     """What superlink offers, and a toy decoder that answers to `[DET]`."""
     monkeypatch.setenv("SUPERLINK_PLUGINS", "fake-toy")
-    with installed_plugin("fake-toy", {"fake_toy": TOY_DETECTION}):
+    with installed_plugin("fake-toy", {"fake_toy": toy_detection}):
         yield Registry.discover()
 
 

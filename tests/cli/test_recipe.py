@@ -14,16 +14,6 @@ from superlink.testing import installed_plugin
 from superlink.testing.backbones import tiny_backbone
 from superlink.training import load_recipe
 
-PLUGIN = """
-from dataclasses import replace
-from superlink.registry import hookimpl
-from superlink.testing import TOY_BOX
-
-@hookimpl
-def superlink_decoders():
-    print("a greeting that belongs on no one's stdout")
-    yield replace(TOY_BOX, name="toy.detection", routing_tokens=("[DET]",))
-"""
 RECIPE = """name: tiny
 model:
   backbone:
@@ -50,13 +40,13 @@ stages:
 
 
 @pytest.fixture(autouse=True)
-def toys(tmp_path, monkeypatch):
+def toys(tmp_path, monkeypatch, toy_detection):
     """The recipe in an empty folder, and nothing but a toy decoder."""
     monkeypatch.setenv("SUPERLINK_PLUGINS", "fake-toy")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "recipe.yaml").write_text(RECIPE)
     default_registry.cache_clear()
-    with installed_plugin("fake-toy", {"fake_toy": PLUGIN}):
+    with installed_plugin("fake-toy", {"fake_toy": toy_detection}):
         yield
     default_registry.cache_clear()
 

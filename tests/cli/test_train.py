@@ -13,15 +13,6 @@ from typer.testing import CliRunner
 from superlink.cli.main import app
 from superlink.testing import installed_plugin
 
-PLUGIN = """
-from dataclasses import replace
-from superlink.registry import hookimpl
-from superlink.testing import TOY_BOX
-
-@hookimpl
-def superlink_decoders():
-    yield replace(TOY_BOX, name="toy.detection", routing_tokens=("[DET]",))
-"""
 BACKBONE = {"hidden_size": 64, "num_layers": 1, "num_heads": 4, "image_size": 64, "encoder": "conv"}
 RECIPE = {
     "name": "tiny",
@@ -37,7 +28,7 @@ RECIPE = {
 
 
 @pytest.fixture
-def run(tmp_path, monkeypatch):
+def run(tmp_path, monkeypatch, toy_detection):
     """Run the command on the recipe in the test's folder: `run("--set", "seed=3")`."""
     monkeypatch.setenv("SUPERLINK_PLUGINS", "fake-toy")
     monkeypatch.chdir(tmp_path)
@@ -48,7 +39,7 @@ def run(tmp_path, monkeypatch):
         assert result.exit_code == exit_code, result.output
         return result
 
-    with installed_plugin("fake-toy", {"fake_toy": PLUGIN}):
+    with installed_plugin("fake-toy", {"fake_toy": toy_detection}):
         yield run
 
 

@@ -10,16 +10,6 @@ from superlink.registry import Registry, validate_config
 from superlink.testing import installed_plugin
 from superlink.training import Recipe
 
-TOY_DETECTION = """
-from dataclasses import replace
-from superlink.registry import hookimpl
-from superlink.testing import TOY_BOX
-
-@hookimpl
-def superlink_decoders():
-    yield replace(TOY_BOX, name="toy.detection", routing_tokens=("[DET]",))
-"""
-
 RECIPE = {
     "name": "tiny",
     "model": {
@@ -57,17 +47,17 @@ RECIPE = {
 
 
 @pytest.fixture
-def registry(monkeypatch):
+def registry(monkeypatch, toy_detection):
     """What superlink offers, and a toy decoder that answers to `[DET]`."""
     monkeypatch.setenv("SUPERLINK_PLUGINS", "fake-toy")
-    with installed_plugin("fake-toy", {"fake_toy": TOY_DETECTION}):
+    with installed_plugin("fake-toy", {"fake_toy": toy_detection}):
         yield Registry.discover()
 
 
 @pytest.fixture
-def toy_environment():
+def toy_environment(toy_detection):
     """What a process of its own needs to find the same toy decoder, and no other."""
-    with installed_plugin("fake-toy", {"fake_toy": TOY_DETECTION}) as folder:
+    with installed_plugin("fake-toy", {"fake_toy": toy_detection}) as folder:
         yield {"PYTHONPATH": str(folder), "SUPERLINK_PLUGINS": "fake-toy"}
 
 

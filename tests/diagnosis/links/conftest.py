@@ -14,16 +14,6 @@ from superlink.testing import installed_plugin
 from superlink.training import Recipe, train
 from superlink.training.dataset import open_data
 
-TOY_DETECTION = """
-from dataclasses import replace
-from superlink.registry import hookimpl
-from superlink.testing import TOY_BOX
-
-@hookimpl
-def superlink_decoders():
-    yield replace(TOY_BOX, name="toy.detection", routing_tokens=("[DET]",))
-"""
-
 RECIPE = {
     "name": "tiny",
     "model": {
@@ -62,11 +52,11 @@ RECIPE = {
 
 
 @pytest.fixture(scope="module")
-def registry():
+def registry(toy_detection):
     """What superlink offers, and a toy decoder that answers to `[DET]`."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SUPERLINK_PLUGINS", "fake-toy")
-        with installed_plugin("fake-toy", {"fake_toy": TOY_DETECTION}):
+        with installed_plugin("fake-toy", {"fake_toy": toy_detection}):
             yield Registry.discover()
 
 
