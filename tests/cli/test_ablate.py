@@ -11,11 +11,11 @@ from typer.testing import CliRunner
 from superlink.cli.main import app
 from superlink.testing import installed_plugin
 
-from ..ablation.conftest import EXPERIMENT, TOY_DETECTION
+from ..ablation.conftest import EXPERIMENT
 
 
 @pytest.fixture
-def run(tmp_path, monkeypatch):
+def run(tmp_path, monkeypatch, toy_detection):
     """Run the command on the experiment in the test's folder."""
     monkeypatch.setenv("SUPERLINK_PLUGINS", "fake-toy")
     monkeypatch.chdir(tmp_path)
@@ -26,7 +26,7 @@ def run(tmp_path, monkeypatch):
         assert result.exit_code == exit_code, result.output
         return result
 
-    with installed_plugin("fake-toy", {"fake_toy": TOY_DETECTION}):
+    with installed_plugin("fake-toy", {"fake_toy": toy_detection}):
         yield run
 
 
