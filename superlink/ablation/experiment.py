@@ -129,24 +129,24 @@ class Experiment(BaseModel):
 
     @model_validator(mode="after")
     def _claims_fit(self) -> Experiment:
-        for claim in self.claims:
+        for index, claim in enumerate(self.claims):
             for name in claim.best_first:
                 if name not in self.variants:
                     raise ValueError(
-                        f"the order {claim.order!r} wants the variant {name!r}. "
+                        f"claims.{index}.order: {claim.order!r} wants the variant {name!r}. "
                         f"{suggest(name, self.variants)}"
                     )
             measured = (claim.metric or "training/").split("/")[0]
             if measured not in (*self.measurements, "training"):
                 raise ValueError(
-                    f"the metric {claim.metric!r} wants the measurement {measured!r}. "
+                    f"claims.{index}.metric: {claim.metric!r} wants the measurement {measured!r}. "
                     f"{suggest(measured, self.measurements)}"
                 )
         for variant, changes in self.variants.items():
             for change in changes:
                 if (key := change.partition("=")[0].strip()) in _KEPT_CHANGES:
                     raise ValueError(
-                        f"the variant {variant!r} sets {key!r}, which is the experiment's to set"
+                        f"variants.{variant}: it sets {key!r}, which is the experiment's to set"
                     )
         return self
 
@@ -187,7 +187,9 @@ def load_experiment(
     """
     path = Path(path)
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        loader = yaml.SafeLoader(path.read_text(encoding="utf-8"))
+        loader.name = str(path)  # as its errors call it
+        data = loader.get_single_data()
     except OSError as error:
         raise ConfigError(
             f"Expected an experiment file. Received: {path} ({error.strerror})"

@@ -82,7 +82,7 @@ def inspect(
     from ..inspection.counts import count_records
     from ..inspection.samples import choose_samples
     from .sheet import check_sheet, load_model, write_sheet
-    from .tables import print_counts, print_reasons, print_sample
+    from .tables import print_counts, print_reasons, print_sample, print_warnings
 
     check_sheet(sheet, samples, model)
     linked = None if model is None else load_model(model)
@@ -96,11 +96,13 @@ def inspect(
     if as_json:
         found = {"task": opened.choice.task, "format": opened.choice.format, **counts.to_json()}
         found["left_out"] = [finding.to_json() for finding in opened.left_out]
+        found["warnings"] = opened.warnings
         found["samples"] = [one.to_json() for one in shown]
         typer.echo(json.dumps(found, indent=2))
         return
     print_counts(counts)
     print_reasons([*opened.left_out, *counts.broken], examples=3)
+    print_warnings(opened.warnings)
     for one in shown:
         print_sample(one)
     if sheet is not None:
@@ -122,14 +124,15 @@ def validate(
     """Read a whole set, its images and masks included, and list all that is broken.
 
     The exit status is 1 where something is, and 0 where nothing is but what does no harm, as a box
-    without an area. What is left out when the set is opened, training leaves out as well with the
+    without an area, or only looks wrong, as boxes that end outside of their image: warnings say so.
+    What is left out when the set is opened, training leaves out as well with the
     reader's option broken=skip.
 
     Example: superlink data validate coco:instances.json --images train2017 --workers 8
     """
     quiet_libraries(1)
     from ..inspection.validation import check_records
-    from .tables import print_reasons, print_verdict
+    from .tables import print_reasons, print_verdict, print_warnings
 
     opened = _open(data, images, options, task, None, broken="skip", masks=True)
     indices = opened.indices(limit)
@@ -146,12 +149,14 @@ def validate(
             "left_out": len(opened.left_out),
             "harmless": not broken and not lost,
             "problems": [finding.to_json() for finding in findings],
+            "warnings": opened.warnings,
         }
         typer.echo(json.dumps(found, indent=2))
     else:
         for finding in findings:
             stdout.print(Text(str(finding)), soft_wrap=True)
         print_reasons(findings)
+        print_warnings(opened.warnings)
         print_verdict(len(indices), len(broken), len(opened.left_out), len(lost))
     if broken or lost:
         raise typer.Exit(1)

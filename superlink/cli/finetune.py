@@ -97,7 +97,8 @@ def finetune(
         )
     quiet_libraries(threads)
     from ..demo import MODEL  # here, as these import all that training needs
-    from .finetune_plan import Request, make_plan
+    from .finetune_data import Request
+    from .finetune_plan import make_plan
 
     request = Request(
         model=str((model or MODEL).resolve()),
@@ -121,7 +122,7 @@ def finetune(
 
     card = None
     with libraries_on_stderr():
-        plan = make_plan(request, output, command, tracked)
+        plan = make_plan(request, output, command, tracked, claim=not dry_run)
         if not as_json:
             _show(plan, request.model, output)
         if not dry_run:
@@ -151,6 +152,8 @@ def _show(plan: Plan, model: str, output: Path) -> None:
         stderr.print(Text(f"{name:<10} {fact}"), soft_wrap=True)
     for reason, number in plan.left_out.items():
         stderr.print(Text(f"left out   {number:,} x {reason}", "yellow"), soft_wrap=True)
+    for warning in plan.warnings:
+        stderr.print(Text(f"warning    {warning}", "yellow"), soft_wrap=True)
     if missing := plan.missing():
         told = ", ".join(missing[:_TOP_CLASSES]) + (", ..." if missing[_TOP_CLASSES:] else "")
         line = Text(f"never seen in training, {len(missing)} classes: {told}")
@@ -236,6 +239,7 @@ def _outcome(plan: Plan, output: Path, card: ResultCard | None) -> dict[str, Any
         "images": {"training": training, "held_out": held_out},
         "objects": {name: {"training": n, "held_out": m} for name, (n, m) in plan.objects.items()},
         "left_out": dict(plan.left_out),
+        "warnings": list(plan.warnings),
     }
     if card is None:
         return found

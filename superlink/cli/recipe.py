@@ -54,12 +54,12 @@ def validate(
 ) -> None:
     """Find what would end a run, and say what the run will do, before it starts.
 
-    All of these are told at once, with line and key: keys and names that do not exist, with the
-    nearest that does; plugins and libraries to install; module paths that lead nowhere; a stage
-    that trains nothing; files that are not there; samples that cannot be made. The model is built
-    without its weights. Then follows, for each stage, what is trained how fast and what is frozen,
-    samples and tokens of a step, memory, and what is written. The exit status is 1 where something
-    is wrong.
+    Told with line and key: keys and names that do not exist, with the nearest that does; plugins
+    and libraries to install; files that are not there; and, once keys and names are right, module
+    paths that lead nowhere; a stage that trains nothing; samples that cannot be made. The model is
+    built without its weights, and no step is tried. Then follows, for each stage, what is trained
+    how fast and what is frozen, samples and tokens of a step, memory, and what is written. The exit
+    status is 1 where something is wrong.
 
     Examples: superlink recipe validate recipe.yaml
 

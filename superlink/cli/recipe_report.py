@@ -15,6 +15,8 @@ from ..training import Recipe
 
 __all__ = ["print_plan", "print_report"]
 
+_MANY = 100
+"""Passes from which on no fraction of one is told."""
 _NOT_MEASURED = (
     "What is trained and held is not told: this model must be loaded to be measured. "
     "superlink recipe validate does."
@@ -70,8 +72,18 @@ def _sizes(stage: StageMemory) -> str:
 
 
 def _reads(stage: StageSamples) -> str:
-    passes = ", ".join(f"{name} {number:.3g}" for name, number in stage.epochs.items())
-    return f"About {stage.tokens_per_step:,} tokens a step. Passes over the data: {passes}."
+    told = f"About {stage.tokens_per_step:,} tokens a step."
+    passes = [
+        f"{name} {number:.3g}" if number < _MANY else f"{name} {number:,.0f}"
+        for name, number in stage.epochs.items()
+        if stage.records[name] > 1
+    ]
+    if passes:
+        told += f" Passes over the data: {', '.join(passes)}."
+    # One record that is gone through thousands of times is no set, but what samples are drawn of.
+    if drawn := [name for name in stage.epochs if stage.records[name] == 1]:
+        told += f" Made anew of one record for each sample: {', '.join(drawn)}."
+    return told
 
 
 def _sum(memory: RecipeMemory) -> str:

@@ -13,7 +13,7 @@ from ..inspection.samples import ShownSample
 from ..inspection.validation import Finding
 from .output import stdout
 
-__all__ = ["print_counts", "print_reasons", "print_sample", "print_verdict"]
+__all__ = ["print_counts", "print_reasons", "print_sample", "print_verdict", "print_warnings"]
 
 _TOP_CLASSES = 20
 
@@ -54,6 +54,13 @@ def print_reasons(findings: Sequence[Finding], examples: int = 0) -> None:
             reasons.add_row("", Text("…", "dim"))
     stdout.print()
     stdout.print(reasons)
+
+
+def print_warnings(warnings: Sequence[str]) -> None:
+    """Print what is not broken and looks wrong."""
+    for warning in warnings:
+        stdout.print()
+        stdout.print(Text(f"warning: {warning}", "yellow"), soft_wrap=True)
 
 
 def print_sample(shown: ShownSample) -> None:

@@ -44,6 +44,8 @@ class Problems:
             raise ConfigError(f"broken is 'error' or 'skip'. Received: broken={policy!r}")
         self.policy = policy
         self.found: list[Problem] = []
+        self.warnings: dict[str, str] = {}
+        """By kind, what is kept and looks wrong, in whole sentences."""
 
     def __iter__(self) -> Iterator[Problem]:
         return iter(self.found)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+
+from pydantic import ValidationError
 
 from ..errors import SuperLinkError
 from ..linked import LinkedModel
@@ -15,10 +17,13 @@ from ..registry.suggestions import suggest
 from ..training.arguments import forward_size
 from ..training.dataset import Source, open_data
 from ..training.loading import recipe_problems
+from ..training.misfits import as_mapping
 from ..training.parameters import freeze
-from ..training.recipe import Recipe, Stage
+from ..training.recipe import DataChoice, Recipe, Stage
 from ..training.recipe_file import Loc, RecipeFile
+from ..training.recipe_parts import part_problems
 from .empty import build_empty
+from .maps import map_faults
 from .memory import RecipeMemory, measure
 from .samples import StageSamples, sample_stage
 
@@ -101,7 +106,8 @@ def check_recipe(
     """
     file = RecipeFile(path, overrides)
     if problems := recipe_problems(file, registry):
-        return RecipeCheck(problems)
+        unread = [*_unread_data(file, registry)] if read_data else []
+        return RecipeCheck([*problems, *unread])
     recipe, found = Recipe.model_validate(file.data), _Findings(file)
     steps = _check_steps(recipe, devices, found)
     built = _check_model(recipe, registry, found)
@@ -148,7 +154,8 @@ class _Findings:
 def _check_steps(recipe: Recipe, devices: int, found: _Findings) -> list[StageSteps]:
     steps = []
     for index, stage in enumerate(recipe.stages):
-        with found.at(("stages", index, "batch_size")):
+        key = "batch_size" if stage.batch_size % devices else "block_size"
+        with found.at(("stages", index, key)):
             steps.append(_stage_steps(stage, devices))
     return steps
 
@@ -169,6 +176,8 @@ def _check_model(
         built = build_empty(recipe, registry)
     if built is not None:
         _check_paths(recipe, built[0], found)
+        for index, text in map_faults(built[0]):
+            found.add(("model", "decoders", index, "config"), text)
     return built
 
 
@@ -187,6 +196,20 @@ def _check_paths(recipe: Recipe, model: LinkedModel, found: _Findings) -> None:
             freeze(model, stage, fixed)
     for name, parameter in parameters.items():
         parameter.requires_grad_(name not in fixed)
+
+
+def _unread_data(file: RecipeFile, registry: Registry) -> Iterator[str]:
+    """What is wrong with the data sets of a recipe that has other faults, where nothing else is
+    wrong with them."""
+    found, sets = _Findings(file), as_mapping(file.data.get("data"))
+    faulty = {problem.loc[1] for problem in part_problems({"data": sets}, registry)}
+    for name, given in sets.items():
+        with suppress(ValidationError):
+            choice = DataChoice.model_validate(given)
+            with found.at(("data", name)):
+                if name not in faulty:
+                    open_data(choice, registry)
+    yield from found.problems
 
 
 def _check_data(

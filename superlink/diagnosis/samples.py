@@ -25,6 +25,8 @@ class StageSamples:
     """Name of the stage."""
     epochs: dict[str, float]
     """Passes over each data set."""
+    records: dict[str, int]
+    """Records of each."""
     tokens_per_step: int
     """About how many tokens a step has, images and queries included."""
 
@@ -50,4 +52,5 @@ def sample_stage(
     kept = len(tried) - len(batch["dropped"])
     tokens = int(batch["inputs"]["attention_mask"].sum()) / max(kept, 1)
     epochs = samples.epochs(len(samples))
-    return StageSamples(stage.name, epochs, round(tokens * stage.batch_size))
+    records = {name: len(sources[name][0]) for name in epochs}
+    return StageSamples(stage.name, epochs, records, round(tokens * stage.batch_size))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..data import AnnotatedImage
@@ -29,6 +29,8 @@ class OpenedSet:
     """Makes a sample of a record."""
     left_out: list[Finding]
     """The items that the reader could not use."""
+    warnings: list[str] = field(default_factory=list)
+    """What it kept and looks wrong."""
 
     def indices(self, limit: int | None) -> range:
         """The first `limit` records; all where it is None."""
@@ -47,7 +49,9 @@ def open_set(choice: DataChoice, registry: Registry, defaults: Mapping[str, Any]
     added = {key: value for key, value in defaults.items() if key in parameters}
     choice = choice.model_copy(update={"options": {**added, **choice.options}})
     records, conversation = open_data(choice, registry)
-    return OpenedSet(choice, records, conversation, left_out(getattr(records, "problems", ())))
+    problems = getattr(records, "problems", ())
+    warnings = [*getattr(problems, "warnings", {}).values()]
+    return OpenedSet(choice, records, conversation, left_out(problems), warnings)
 
 
 def annotated_images(

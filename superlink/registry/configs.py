@@ -16,6 +16,8 @@ from .suggestions import suggest
 __all__ = ["ConfigProblem", "explain", "validate_config"]
 
 ConfigT = TypeVar("ConfigT", bound=BaseModel)
+_MOST = 200
+"""Characters of a value that an error repeats."""
 
 
 def validate_config(
@@ -62,13 +64,27 @@ def _explain(cls: type[BaseModel], problem: Mapping[str, Any]) -> ConfigProblem:
         return ConfigProblem(loc, hint, "unknown")
     if problem["type"] == "missing":
         return ConfigProblem(loc, "a value is needed.", "missing")
-    if problem["type"] == "value_error" and "eceived" in str(problem["ctx"]["error"]):
-        return ConfigProblem(loc, str(problem["ctx"]["error"]))
-    return ConfigProblem(loc, f"{problem['msg']}. Received: {problem['input']!r:.200}")
+    received = _shortened(repr(problem["input"]))
+    if problem["type"] in ("model_type", "dataclass_type"):
+        keys = sorted(_valid_keys(cls, loc, problem["ctx"]["class_name"]))
+        text = f"expected a mapping with keys of {', '.join(keys)}. Received: {received}"
+        return ConfigProblem(loc, text)
+    if problem["type"] == "value_error":
+        text = str(problem["ctx"]["error"])
+        # A mapping that does not hold together is told in words: all of it would drown them.
+        if "eceived" in text or isinstance(problem["input"], Mapping):
+            return ConfigProblem(loc, text)
+    return ConfigProblem(loc, f"{problem['msg'].rstrip('.')}. Received: {received}")
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _MOST else f"{text[:_MOST].rsplit(' ', 1)[0]} …"
 
 
 def _line(problem: ConfigProblem) -> str:
-    key = ".".join(map(str, problem.loc)) or "(the whole config)"
+    key = ".".join(map(str, problem.loc))
+    if not key:  # of the whole config, which the line above names
+        return problem.text
     return (
         f"unknown key {key!r}. {problem.text}"
         if problem.kind == "unknown"
@@ -76,13 +92,17 @@ def _line(problem: ConfigProblem) -> str:
     )
 
 
-def _valid_keys(cls: type[BaseModel], parents: Sequence[str | int]) -> set[str]:
-    """The keys of the model that stands at the end of `parents`."""
+def _valid_keys(
+    cls: type[BaseModel], parents: Sequence[str | int], class_name: str | None = None
+) -> set[str]:
+    """The keys of the model that stands at the end of `parents`, of several the one of that
+    name."""
     models: set[Any] = {cls}
     for part in parents:
         known = [_fields(model)[str(part)] for model in models if part in _fields(model)]
         # List indices and tags of unions are no fields: the same models go on.
         models = {m for f in known for m in _models_in(f.annotation)} or models
+    models = {m for m in models if m.__name__ == class_name} or models
     return {field.alias or name for model in models for name, field in _fields(model).items()}
 
 

@@ -24,10 +24,11 @@ def forward_size(stage: Stage, processes: int) -> int:
     """
     share, rest = divmod(stage.batch_size, processes)
     if rest:
+        fitting = dict.fromkeys([max(share, 1) * processes, (share + 1) * processes])
         raise ConfigError(
             f"batch_size of stage {stage.name!r} is that of a step over all devices, and must be a "
             f"multiple of their number. Received: batch_size={stage.batch_size}, {processes} "
-            f"processes. Set it to {max(share, 1) * processes} or {(share + 1) * processes}."
+            f"devices. Set it to {' or '.join(map(str, fitting))}."
         )
     most = min(share, stage.micro_batch_size or share)
     size = next(size for size in range(most, 0, -1) if share % size == 0)
@@ -35,11 +36,21 @@ def forward_size(stage: Stage, processes: int) -> int:
     if stage.block_size > 1 and (not blocks or stage.block_size % size):
         raise ConfigError(
             f"Stage {stage.name!r} wants {stage.block_size} samples in a row from one data set, "
-            f"and a forward of {processes} processes takes {size}: some would mix. Choose a "
+            f"and a forward takes {size}: some would mix. {_forwards(stage, share, size)} Choose a "
             f"block_size that is a multiple of {size} and divides batch_size={stage.batch_size}, "
             "or another micro_batch_size."
         )
     return size
+
+
+def _forwards(stage: Stage, share: int, size: int) -> str:
+    """Where the size of a forward comes from."""
+    most = stage.micro_batch_size or share
+    limit = "" if most >= share else f" and micro_batch_size={most} allows {most} at once"
+    return (
+        f"A device has {share} samples of a step{limit}, so that it takes them in equal forwards "
+        f"of {size}."
+    )
 
 
 def stage_arguments(

@@ -67,6 +67,20 @@ def test_mistakes_are_told(experiment, changes, message):
     assert message in str(error.value)
 
 
+def test_order_of_an_unknown_variant_is_told_without_the_whole_file(experiment):
+    with pytest.raises(ConfigError) as error:
+        experiment(claims=[{**CLAIM, "order": "4 > 2"}])
+    last = str(error.value).splitlines()[-1]
+    assert last == "- claims.0.order: '4 > 2' wants the variant '2'. Choose from: 1, 4."
+
+
+def test_broken_yaml_is_told_with_its_file_and_line(tmp_path):
+    (tmp_path / "experiment.yaml").write_text("name: a\nrecipe: [\n")
+    with pytest.raises(ConfigError, match=r'in ".*experiment.yaml", line 3') as error:
+        load_experiment(tmp_path / "experiment.yaml")
+    assert "unicode string" not in str(error.value)
+
+
 def test_names_are_looked_up_before_anything_is_trained(write, registry):
     recipe = copy.deepcopy(EXPERIMENT["recipe"])
     recipe["model"]["decoders"][0]["name"] = "toy.detectoin"

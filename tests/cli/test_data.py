@@ -170,6 +170,29 @@ def test_validate_of_what_does_no_harm(coco):
     assert last == "3 records, 3 whole, 0 broken; 1 item left out, 0 of them broken"
 
 
+CORNERS = {"bbox": [20, 10, 35, 25]}
+
+
+def test_boxes_as_corners_are_a_warning(coco):
+    data = coco(CORNERS)
+    result = run("validate", *data)
+    assert result.exit_code == 0 and "3 records, 3 whole" in result.stdout
+    for command in ("validate", "inspect"):
+        told = words(run(command, *data))
+        assert "warning: 1 box ends outside of the image, of 2 in" in told
+        found = json.loads(run(command, *data, "--json").stdout)
+        assert "x1, y1, x2, y2" in found["warnings"][0]
+
+
+def test_validate_of_no_annotations(coco, tmp_path):
+    data = coco()
+    content = json.loads((tmp_path / "notes.json").read_text())
+    (tmp_path / "notes.json").write_text(json.dumps({**content, "annotations": []}))
+    result = run("validate", *data)
+    assert result.exit_code == 0
+    assert "warning:" in result.stdout and "has no annotations" in result.stdout
+
+
 def test_validate_finds_all_that_is_broken(coco, tmp_path):
     data = coco(FLAT, BAD_MASK, {"category_id": 7}, missing=True, damaged=True)
     result = run("validate", *data)

@@ -138,6 +138,67 @@ def test_another_command_is_refused(run, finished):
     )
 
 
+def panel(result):
+    return " ".join(" ".join(line.strip("│ ") for line in result.stderr.splitlines()).split())
+
+
+def test_dry_run_binds_nothing(run, change, tmp_path):
+    run("--dry-run", "--output", "mine", "--steps", "40")
+    spoilt = change(lambda content: content["annotations"][0].update(category_id=999))
+    again = run("--dry-run", "--output", "mine", "--classes", RARE, annotations=spoilt)
+    assert "left out 1 x it names an unknown category" in " ".join(again.stderr.split())
+    recipe = load_recipe(tmp_path / "mine" / "recipe.yaml")
+    assert recipe.data["names"].options["names"] == [RARE] and recipe.stages[1].steps == 500
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [(("--val-share", "1.5"), "lies between 0 and 1"), (("--minutes", "0"), "--minutes is more")],
+)
+def test_arguments_are_checked_before_they_are_compared(run, finished, arguments, said):
+    line = [one for one in finished[1] if one not in ("--steps", "2")]
+    refused = panel(run(*line, *arguments, exit_code=2))
+    assert said in refused and "another fine-tuning" not in refused
+
+
+def test_masks_of_a_file_without_any_are_refused_before_training(run, change, tmp_path):
+    def drop(content):
+        for entry in content["annotations"]:
+            del entry["segmentation"]
+
+    assert run("--dry-run", "--masks", "--output", "whole").exit_code == 0
+    told = panel(
+        run("--dry-run", "--masks", "--output", "m", annotations=change(drop), exit_code=2)
+    )
+    assert "--masks learns the outline of every object" in told
+    assert "Leave --masks out" in told and "masks=false" not in told
+    assert not (tmp_path / "m" / "recipe.yaml").exists()
+
+
+def test_all_unknown_categories_are_counted(run, change):
+    def number_anew(content):
+        for category in content["categories"]:
+            category["id"] += 1000
+
+    path = change(number_anew)
+    number = len(json.loads(path.read_text())["annotations"])
+    told = panel(run("--dry-run", "--output", "m", annotations=path, exit_code=2))
+    assert f"What was left out: {number} x it names an unknown category." in told
+
+
+def test_boxes_as_corners_are_a_warning(run, change):
+    def write_corners(content):
+        for entry in content["annotations"]:
+            x, y, width, height = entry["bbox"]
+            entry["bbox"] = [x, y, x + width, y + height]
+
+    path = change(write_corners)
+    told = " ".join(run("--dry-run", "--output", "m", annotations=path).stderr.split())
+    assert "warning" in told and "x1, y1, x2, y2" in told
+    outcome = run("--dry-run", "--json", "--output", "m", annotations=path)
+    assert "x1, y1, x2, y2" in json.loads(outcome.stdout)["warnings"][0]
+
+
 def test_dry_run_shows_what_will_be_done_and_stops(run, tmp_path):
     result = run("--dry-run", "--output", "mine", "--steps", "40")
     shown = " ".join(result.stderr.split())

@@ -9,9 +9,11 @@ import yaml
 from typer.testing import CliRunner
 
 from superlink.cli.main import app
+from superlink.errors import InputError
 from superlink.registry import default_registry
 from superlink.testing import installed_plugin
 from superlink.testing.backbones import tiny_backbone
+from superlink.testing.toy_decoder import ToyBoxDecoder
 from superlink.training import load_recipe
 
 RECIPE = """name: tiny
@@ -136,7 +138,8 @@ def test_report_as_text():
         [row[0], "72", row[-1]] for row in rows if row
     ]
     assert "parameters are trained. Memory" in told and "the checkpoint at the end" in told
-    assert "tokens a step. Passes over the data: lists" in told
+    assert "tokens a step. Passes over the data: scenes" in told
+    assert "lists 2" not in told and "of one record for each sample: lists." in told
     assert "A run of tiny writes up to" in told
 
 
@@ -154,7 +157,7 @@ def test_report_as_text():
         ("format: scenes, options: {num_scenes: 6, size: 64}", "format: coco, options: "
          "{annotations: none.json, images: none}", 10, "none.json"),
         ("size: 64}}", "size: 64}, conversation: {token: '[SEG]'}}", 18, "[SEG]"),
-        ("micro_batch_size: 4", "micro_batch_size: 4\n    block_size: 5", 20, "block_size"),
+        ("micro_batch_size: 4", "micro_batch_size: 4\n    block_size: 5", 22, "block_size: "),
     ],
 )  # fmt: skip
 def test_validate_finds_before_a_run(tmp_path, right, wrong, line, message):
@@ -172,6 +175,42 @@ def test_problems_of_file_and_model_are_told_together(tmp_path):
         "recipe.yaml, line 17, stages.1.name",
     ]
     assert run("validate", "recipe.yaml", status=1).startswith("recipe.yaml, line 17, stages.1")
+
+
+def test_data_of_a_recipe_with_other_faults_are_opened(tmp_path):
+    options = "options={annotations: none.json, images: none}"
+    changed(tmp_path, "    steps: 3", "    stpes: 3")
+    sets = ("--set", "data.scenes.format=coco", "--set", f"data.scenes.{options}")
+    told = problems(*sets)
+    assert len(told) == 2
+    assert "stpes" in told[0] and "data.scenes: " in told[1] and "none.json" in told[1]
+    assert len(problems(*sets, "--no-data")) == 1
+    [unknown, _] = problems("--set", "data.scenes.options={num_scene: 6}")
+    assert "num_scene" in unknown  # told once: the set is not opened
+
+
+def test_block_of_set_is_told_at_its_own_key():
+    [problem] = problems("--set", "stages.1.block_size=5")
+    assert problem.startswith("--set stages.1.block_size=5, stages.1.block_size: ")
+
+
+@pytest.mark.parametrize("wanted", [(16, 24, 32), (16, 24, 33)])
+def test_maps_that_a_decoder_cannot_take_are_found(monkeypatch, wanted):
+    def loss(self, links, inputs):
+        assert links.counts().tolist() == [1] and not links.states.any()
+        found = tuple(one.shape[1] for one in inputs["image_features"])
+        if found != wanted:
+            raise InputError(f"expected maps of {wanted}. Received: {found}")
+        raise NotImplementedError("Cannot copy out of meta tensor; no data!")  # as torch says
+
+    monkeypatch.setattr(ToyBoxDecoder, "uses_image_features", True)
+    monkeypatch.setattr(ToyBoxDecoder, "loss", loss)
+    if wanted == (16, 24, 32):
+        assert problems(status=0) == []
+        return
+    [problem] = problems()
+    place = "recipe.yaml, line 7, model.decoders.0.config: "
+    assert problem == f"{place}expected maps of {wanted}. Received: (16, 24, 32)"
 
 
 def test_start_parts_that_are_not_there(tmp_path):

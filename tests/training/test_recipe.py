@@ -123,6 +123,25 @@ def test_chat_guard_of_unknown_data(load):
         load(RECIPE + "chat_guard: {data: scene}\n")
 
 
+@pytest.mark.parametrize(
+    ("right", "wrong", "told"),
+    [
+        ("stages:", "chat_guard: scenes\nstages:", "10, chat_guard: expected a mapping with keys "
+         "of data, max_rise, samples. Received: 'scenes'"),
+        ("{task: detection, format: scenes}", "coco", "9, data.scenes: expected a mapping with "
+         "keys of conversation, format, options, task. Received: 'coco'"),
+        ("{name: tiny_llava, config: {hidden_size: 64}}", "tiny_llava", "4, model.backbone: "
+         "expected a mapping with keys of config, lora, name. Received: 'tiny_llava'"),
+        ("config: {", "lora: 8, config: {", "4, model.backbone.lora: expected a mapping with keys "
+         "of alpha, "),
+    ],
+)  # fmt: skip
+def test_name_in_the_place_of_a_mapping_is_told_its_keys(load, right, wrong, told):
+    with pytest.raises(ConfigError) as error:
+        load(RECIPE.replace(right, wrong, 1))
+    assert f"line {told}" in str(error.value)
+
+
 def test_start_parts_without_a_start(load):
     with pytest.raises(ConfigError, match=r"line 13, start_parts: .* give start as well"):
         load(RECIPE + "start_parts: [decoders]\n")

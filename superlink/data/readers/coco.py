@@ -41,6 +41,9 @@ from .files import DECODE_ERRORS, present_files, read_items, read_json, refuse_e
 
 __all__ = ["CocoDataset", "read_coco"]
 
+_ROUNDING = 1.0
+"""Pixels by which boxes end outside of their image where nothing is wrong with them."""
+
 
 def read_coco(
     annotations: str | Path,
@@ -99,7 +102,9 @@ class CocoDataset(Records[AnnotatedImage]):
         self._read_images(content.images)
         refuse_empty(len(self._files), path, self.problems)
         self._columns = CocoColumns(masks=masks)
+        self._num_cut = 0
         self._read_annotations(content.annotations)
+        self._warn(len(content.annotations))
         self._columns.sort(len(self._files))
         self._kept = self._find_known()
         refuse_empty(len(self), path, self.problems)
@@ -281,13 +286,41 @@ class CocoDataset(Records[AnnotatedImage]):
 
     def _keep(self, entry: CocoAnnotation, image: int) -> None:
         x, y, width, height = entry.bbox
-        box = cut_box((x, y, x + width, y + height), self._sizes[image] or (math.inf, math.inf))
+        size = self._sizes[image] or (math.inf, math.inf)
+        box = cut_box((x, y, x + width, y + height), size)
         if not (x + width > x and y + height > y):
             self._drop(entry, "its box has no area", harmless=True)
         elif box is None:
             self._drop(entry, "its box lies outside of the image", harmless=True)
         else:
+            ends = x + width - size[0], y + height - size[1]
+            self._num_cut += max(-x, -y, *ends) > _ROUNDING
             self._columns.append(image, self._category_index[entry.category_id], box, entry)
+
+    def _warn(self, number: int) -> None:
+        """Tell what is kept of so many annotations and looks wrong."""
+        if not number:
+            self.problems.warnings["no annotations"] = (
+                f"{self.path} has no annotations: every class of it counts as absent from its "
+                "images, and nothing can be learnt but to find nothing."
+            )
+        if self._num_cut:
+            boxes = "1 box ends" if self._num_cut == 1 else f"{self._num_cut:,} boxes end"
+            self.problems.warnings["cut boxes"] = (
+                f"{boxes} outside of the image, of {number:,} in {self.path}; what lies outside is "
+                "cut off. COCO's boxes are x, y, width, height: where many end outside, they are "
+                "probably written as x1, y1, x2, y2, or the pictures were resized."
+            )
+
+    def num_without_mask(self) -> tuple[int, int]:
+        """How many objects have no `segmentation`, and how many there are; crowds do not count.
+
+        Of a set that was read with `masks`.
+        """
+        texts = self._columns.segmentations
+        rows = [row for row, crowd in enumerate(self._columns.crowds) if not crowd]
+        bare = sum(texts[row].strip(b"[] \n\r\t") in (b"", b"null") for row in rows)
+        return bare, len(rows)
 
     def _fault(self, entry: CocoAnnotation, image: int) -> str:
         if entry.image_id not in self._image_index:

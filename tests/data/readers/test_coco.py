@@ -72,6 +72,35 @@ def test_boxes_are_cut_at_the_image(folder):
     assert record.objects[0].bbox == (0, 5, 10, 8)
 
 
+@pytest.mark.parametrize("bbox", [[4, 4, 9, 2], [4, 4, 2, 9], [-3, 0, 6, 6], [0, -3, 6, 6]])
+def test_boxes_that_end_outside_of_the_image_are_a_warning(folder, bbox):
+    dataset = _read(folder, _content(_annotation(bbox=bbox), _annotation(id=2)))
+    assert len(dataset.problems) == 0 and len(dataset[0].objects) == 2
+    [warning] = dataset.problems.warnings.values()
+    assert warning.startswith("1 box ends outside of the image, of 2 in ")
+    assert "x1, y1, x2, y2" in warning
+
+
+def test_boxes_that_end_within_a_pixel_of_the_border_are_none(folder):
+    edges = _annotation(bbox=[-0.5, -0.5, 11.25, 9.25])
+    assert _read(folder, _content(edges)).problems.warnings == {}
+    images = [{"id": 7, "file_name": "a.png"}]  # of no size that would be known
+    assert _read(folder, _content(edges, images=images)).problems.warnings == {}
+
+
+def test_no_annotations_at_all_are_a_warning(folder):
+    [warning] = _read(folder, _content()).problems.warnings.values()
+    assert "has no annotations" in warning
+
+
+@pytest.mark.parametrize("nothing", [None, [], "left out"])
+def test_objects_without_a_mask_are_counted(folder, nothing):
+    bare = _annotation(id=2, **({} if nothing == "left out" else {"segmentation": nothing}))
+    crowd = _annotation(id=3, iscrowd=1)
+    whole = _annotation(segmentation=RUNS)
+    assert _read(folder, _content(whole, bare, crowd), masks=True).num_without_mask() == (1, 2)
+
+
 def test_thin_boxes_are_kept(folder):
     record = _read(folder, _content(_annotation(bbox=[1, 2, 0.25, 3])))[0]
     assert record.objects[0].bbox == (1, 2, 1.25, 5)
