@@ -57,4 +57,5 @@ class CheckpointError(SuperLinkError):
 
 
 class TrainingError(SuperLinkError):
-    """A training cannot go on: a loss or a gradient is no finite number."""
+    """A training cannot go on: a loss or a gradient is no finite number, or another process trains
+    in its folder."""

@@ -324,3 +324,33 @@ def test_idle_connectors_of_tokens_that_nobody_called_get_a_gradient():
     assert missing == []
     dots = model.connectors["toy-spot/toy-dots"]
     assert all(not parameter.grad.any() for parameter in dots.parameters())
+
+
+def test_condition_that_is_no_number_keeps_the_decoder_from_running():
+    class Watched(ToyBoxDecoder):
+        def loss(self, links, inputs):
+            raise AssertionError("it must not run")
+
+    decoder = Watched(ToyBoxConfig())
+    model = LinkedModel(tiny_backbone("llava"), [bound(TOY_BOX, decoder)])
+    with torch.no_grad():
+        model.queries.banks["toy-box"].fill_(torch.nan)
+    batch = {**model.processor([sample()])}
+    losses = model(**batch).losses
+    assert losses["toy.box/condition"][0].isnan()
+
+
+def test_decoder_keeps_its_statistics_before_anybody_sets_a_mode():
+    class Keeping(ToyBoxDecoder):
+        def __init__(self, config):
+            super().__init__(config)
+            self.norm = nn.BatchNorm1d(2)
+
+        def train(self, mode=True):
+            super().train(mode)
+            self.norm.eval()
+            return self
+
+    decoder = Keeping(ToyBoxConfig())
+    LinkedModel(tiny_backbone("llava"), [bound(TOY_BOX, decoder)])
+    assert (decoder.training, decoder.norm.training) == (True, False)

@@ -69,6 +69,7 @@ class LiteVisionModel(PreTrainedModel):
             if isinstance(module, nn.BatchNorm2d):
                 module.requires_grad_(False)
         self.post_init()  # type: ignore[no-untyped-call]
+        self.train(self.training)  # modules are made in training, BatchNorm too
 
     def train(self, mode: bool = True) -> LiteVisionModel:
         """Set the mode; BatchNorm keeps the statistics that it came with."""

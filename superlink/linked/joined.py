@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -23,7 +22,9 @@ from ..interfaces import (
 )
 from ..link.processing import IGNORE
 from .columns import language_loss, moved, needed_columns
+from .decoder_losses import decoder_losses
 from .devices import to_device
+from .modes import untouched
 from .parts import LinkedParts, connector_key
 
 __all__ = ["LinkedModel"]
@@ -75,7 +76,6 @@ class LinkedModel(LinkedParts):
         losses |= terms
         return SuperLinkOutput(self._total(losses), losses, out.logits, links)
 
-    @torch.no_grad()
     def loss_counts(
         self,
         inputs: Mapping[str, Tensor],
@@ -87,21 +87,17 @@ class LinkedModel(LinkedParts):
     ) -> dict[str, float]:
         """The counts of the losses of a batch, by name, without running the LLM.
 
-        Decoders run on conditions of nothing, as their counts hang on inputs alone. What they keep
-        in buffers, and the state of random numbers, is as it was.
+        Decoders run on conditions of nothing, as their counts hang on inputs alone. What the model
+        keeps in buffers, and the state of random numbers, is as it was.
         """
         decoder_inputs = decoder_inputs or {}
-        kept = [(buffer, buffer.clone()) for buffer in self.decoders.buffers()]
         columns = needed_columns(labels, routes, self.vocabulary)
         shape = len(labels), len(columns), self.backbone.hidden_size
-        accelerators = [self.device.index or 0] if self.device.type == "cuda" else []
-        with torch.random.fork_rng(accelerators):
+        with untouched(self, self.device):
             features = self.image_features(inputs, decoder_inputs)
             hidden = torch.zeros(shape, device=self.device)
             places = moved(routes, columns)
             _, terms = self._call_decoders(hidden, places, calls, decoder_inputs, features)
-        for buffer, before in kept:
-            buffer.copy_(before)
         counts = {name: float(count) for name, (_, count) in terms.items()}
         return {"lm": float((labels[:, 1:] != IGNORE).sum()), **counts}
 
@@ -124,7 +120,7 @@ class LinkedModel(LinkedParts):
                 links[name] = self.link(name, [[routes[i] for i in c.routes] for c in mine], states)
             if name in decoder_inputs:
                 batch = self.with_features(name, decoder_inputs[name], features)
-                terms = self._loss(name, links[name].first(len(run)), batch)
+                terms = decoder_losses(bound.decoder, links[name].first(len(run)), batch)
                 losses |= {f"{name}/{key}": term for key, term in terms.items()}
                 if self.idle:
                     used = {routes[i].token for call in run for i in call.routes}
@@ -133,20 +129,6 @@ class LinkedModel(LinkedParts):
             elif self.idle:
                 losses[f"{name}/idle"] = self._idle_loss(name, hidden)
         return links, losses
-
-    def _loss(self, name: str, links: LinkedQueries, batch: DecoderInputs) -> dict[str, LossTerm]:
-        """The losses of one decoder, in full precision where it asks for it."""
-        decoder = self.bound[name].decoder
-        if not decoder.full_precision or not torch.is_autocast_enabled(self.device.type):
-            terms: dict[str, LossTerm] = decoder(links, batch, mode="loss")
-            return terms
-        with torch.autocast(self.device.type, enabled=False):
-            whole = replace(links, states=links.states.float())
-            if "image_features" in batch:
-                maps = tuple(feature.float() for feature in batch["image_features"])
-                batch = DecoderInputs(batch, image_features=maps)
-            terms = decoder(whole, batch, mode="loss")
-        return terms
 
     def link(self, name: str, calls: Sequence[Sequence[Route]], states: Tensor) -> LinkedQueries:
         """Turn states (R, Q, hidden_size) of the routes of a decoder's calls into its condition."""
@@ -250,7 +232,7 @@ class LinkedModel(LinkedParts):
         states = hidden.new_zeros(len(tokens), bound.num_queries, hidden.shape[-1])
         states = states + 0.0 * self.queries.input_rows().sum()
         links = self.link(name, [[Route(0, 0, token) for token in tokens]], states)
-        terms = self._loss(name, links, batch)
+        terms = decoder_losses(bound.decoder, links, batch)
         total = torch.stack([value for value, _ in terms.values()]).sum() + states.sum()
         rest, _ = self._idle_connectors(name, [t for t in bound.tokens if t not in tokens], hidden)
         return 0.0 * total + rest, 1.0

@@ -72,6 +72,8 @@ class LinkedParts(nn.Module):
             self.queries, ids, num_controls, backbone.vocab_size, regions=regions is not None
         )
         self.hooks.attach(backbone)
+        for bound in self.bound.values():  # some keep BatchNorm as it is, from here on alone
+            bound.decoder.train(bound.decoder.training)
         modules = {name: bound.decoder for name, bound in self.bound.items()}
         self.processor = Processor(backbone, self.vocabulary, modules, max_length, regions)
         self.stop_gradient = False

@@ -14,6 +14,7 @@ import torch
 from ..errors import CheckpointError, InputError, SuperLinkError, TrainingError
 from ..interfaces import LossTerm, Sample
 from ..linked import to_device
+from ..linked.modes import untouched
 from .monitor import part_norms
 from .processes import first_does, is_cut, num_processes
 
@@ -107,12 +108,13 @@ class Health:
             return f"samples {', '.join(guilty)}"
         return f"no sample alone, all of {', '.join(sample.key for sample in samples)} together"
 
-    @torch.no_grad()
     def _key_if_broken(self, sample: Sample) -> str:
         trainer = self.trainer
+        device = trainer.linked.device
         try:
-            batch = to_device(dict(trainer.collator([sample])), trainer.linked.device)
-            losses = trainer.linked(**batch).losses
+            batch = to_device(dict(trainer.collator([sample])), device)
+            with untouched(trainer.linked, device):
+                losses = trainer.linked(**batch).losses
         except SuperLinkError as error:
             return f"({error})"
         bad = any(not value.isfinite().all() for value, _ in losses.values())
@@ -132,6 +134,6 @@ class Health:
             saved = f"The model could not be saved: {error}."
         raise TrainingError(
             f"Stage {trainer.stage.name!r} cannot go on after step {step}. {what}. {saved} Lower "
-            "learning_rate, clip more (max_grad_norm), train in float32, or look at these samples "
-            "with `superlink data show`."
+            "learning_rate, clip more (max_grad_norm), train in float32, or look at these samples: "
+            "`superlink data inspect` shows some, `superlink data validate` finds broken ones."
         )

@@ -9,7 +9,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ..errors import CheckpointError, InputError
+from ..errors import CheckpointError, InputError, TrainingError
+from .changes import changes
+from .lock import RunLock
 from .recipe import Recipe
 
 __all__ = ["RECIPE", "RunFolder"]
@@ -37,37 +39,60 @@ class RunFolder:
         """The folder of each stage."""
         self.model = path / "model"
         """Where the trained model goes."""
-        if (path / RECIPE).is_file() and not self._is_ours((path / RECIPE).read_bytes()):
-            raise InputError(
-                f"{path} holds the run of another recipe, or of this one before it was changed. "
-                "Choose another --output, or remove the folder."
-            )
+        self.lock = RunLock(path)
+        """Whether a process trains here."""
+        self._check()
 
-    def _is_ours(self, text: bytes) -> bool:
-        """Whether the recipe of a run is this one, its order of data sets included; a field that
-        it lacks, as an older superlink wrote it, has its default."""
+    def _check(self) -> None:
+        """Raise where the recipe of the run is another one, its order of data sets included; a
+        field that it lacks, as an older superlink wrote it, has its default."""
+        path = self.path / RECIPE
+        if not path.is_file():
+            return
         try:
-            theirs = Recipe.model_validate_json(text)
+            theirs = Recipe.model_validate_json(path.read_bytes())
         except ValidationError:
-            return False
-        return theirs.model_dump_json() == self._plain().model_dump_json()
+            told = "it is none that this superlink reads"
+        else:
+            # As it comes back from its file.
+            ours = Recipe.model_validate_json(self.recipe.model_dump_json())
+            if theirs.model_dump_json() == ours.model_dump_json():
+                return
+            found = changes(theirs.model_dump(mode="json"), ours.model_dump(mode="json"))
+            told = found or "its data sets were in another order"
+        longer = (
+            f" To train its model further, begin a run of its own from it: --set start={self.model}"
+            if (self.model / "config.json").is_file()
+            else ""
+        )
+        raise InputError(
+            f"{self.path} holds the run of another recipe, or of this one before it was changed: "
+            f"{told}. Give the recipe as it was to go on with that run, choose another --output, "
+            f"or remove the folder.{longer}"
+        )
 
-    def _plain(self) -> Recipe:
-        """The recipe as it comes back from its file."""
-        return Recipe.model_validate_json(self.recipe.model_dump_json())
+    def claim(self, *, make: bool = True) -> None:
+        """Let this process alone train here, and write the recipe into a new run.
 
-    def claim(self) -> None:
-        """Write the recipe into a new run.
+        Args:
+            make: Whether a folder that is not there is made; otherwise nothing is done.
 
         Raises:
-            InputError: The folder cannot be written to.
+            InputError: The folder cannot be written to, or has become another run.
+            TrainingError: Another process trains here.
         """
-        path = self.path / RECIPE
-        if path.is_file():
+        if not make and not self.path.is_dir():
             return
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            _write(path, self.recipe.model_dump_json(indent=2))
+            if not self.lock.take():
+                raise TrainingError(
+                    f"Another process trains in {self.path}. Wait for it, or end it to go on from "
+                    "its last checkpoint; or choose another --output."
+                )
+            self._check()  # the one before may have come in between
+            if make and not (self.path / RECIPE).is_file():
+                _write(self.path / RECIPE, self.recipe.model_dump_json(indent=2))
         except OSError as error:
             raise InputError(
                 f"Expected a folder that can be written to. Received: {self.path} "

@@ -15,7 +15,7 @@ from transformers.utils.import_utils import is_accelerate_available
 
 from ..build import build_model, restore
 from ..checkpoint import save
-from ..errors import MissingDependencyError
+from ..errors import MissingDependencyError, SuperLinkError
 from ..model import SuperLinkModel
 from ..registry import Registry, default_registry
 from .arguments import stage_arguments
@@ -82,7 +82,8 @@ def train(
             logger.
         InputError: `output` holds the run of another recipe, or data cannot be used.
         MissingDependencyError: accelerate, or the package of a logger, is not installed.
-        TrainingError: A loss or a gradient is no finite number.
+        TrainingError: A loss or a gradient is no finite number, or another process trains in
+            `output`.
     """
     if not is_accelerate_available():
         raise MissingDependencyError(
@@ -90,10 +91,14 @@ def train(
         )
     loggers = check_loggers(report_to)
     join()
-    run = _Run(RunFolder(Path(output), recipe), registry or default_registry(), progress, loggers)
-    model = run.train()
-    first_does(lambda: save(model, run.folder.model, half=half))
-    logs = run.folder.read_logs()
+    folder = RunFolder(Path(output), recipe)
+    try:
+        _claim(folder, make=False)
+        model = _Run(folder, registry or default_registry(), progress, loggers).train()
+        first_does(lambda: save(model, folder.model, half=half))
+    finally:
+        folder.lock.free()
+    logs = folder.read_logs()
     stages = zip(recipe.stages, logs, strict=True)
     chat = {stage.name: log["chat_loss"] for stage, log in stages if "chat_loss" in log}
     if recipe.chat_guard is not None:
@@ -101,7 +106,7 @@ def train(
         _warn_of_rise(chat, recipe.chat_guard)
     return TrainingResult(
         model=model.eval(),
-        folder=run.folder.model,
+        folder=folder.model,
         history=tuple(entry for log in logs for entry in log["history"]),
         cpu_minutes=sum(log["cpu_minutes"] for log in logs),
         chat_losses=chat,
@@ -119,6 +124,18 @@ def _warn_of_rise(losses: Mapping[str, float], guard: ChatGuard) -> None:
             after,
             guard.max_rise,
         )
+
+
+def _claim(folder: RunFolder, *, make: bool = True) -> None:
+    """Let the first process claim a folder; where it cannot, all raise."""
+    problem: SuperLinkError | None = None
+    if is_first():
+        try:
+            folder.claim(make=make)
+        except SuperLinkError as error:
+            problem = error
+    if (problem := from_first(problem)) is not None:
+        raise problem
 
 
 def _clean_start(folder: Path) -> Path | None:
@@ -148,8 +165,7 @@ class _Run:
         start = self.recipe.start
         if start is not None and len(self.left) == len(self.folder.stages):
             start_from(model, start, self.recipe.start_parts, self.registry)
-        if is_first():
-            self.folder.claim()
+        _claim(self.folder)
         fixed = frozenset(name for name, p in model.named_parameters() if not p.requires_grad)
         for index, folder in enumerate(self.folder.stages):
             if index in self.left:

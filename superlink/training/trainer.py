@@ -170,6 +170,7 @@ class SuperLinkTrainer(SavingTrainer):
 
     def _count(self, batches: Sequence[Mapping[str, Any]]) -> dict[str, float]:
         counts = []
+        self.model_wrapped.train()  # as for the step itself: some decoders lose more in training
         for batch in batches:
             inputs = self._prepare_inputs({**batch})
             with torch.no_grad(), self.compute_loss_context_manager():

@@ -66,6 +66,14 @@ def test_early_stages_and_batch_norm_stay_as_they_came():
     assert model.stages["stride32"][0]._expand_conv.weight.requires_grad
 
 
+def test_fresh_encoder_does_not_wait_for_a_mode_to_keep_its_statistics():
+    model = LiteVisionModel(LiteVisionConfig(encoder="efficientnet_lite0", image_size=32))
+    before = {name: buffer.clone() for name, buffer in model.named_buffers()}
+    model(torch.rand(2, 3, 32, 32))
+    assert model.training
+    assert [n for n, buffer in model.named_buffers() if not buffer.equal(before[n])] == []
+
+
 def test_imagenet_weights_tell_pictures_apart():
     random = LiteVisionModel(LiteVisionConfig(encoder="efficientnet_lite0", image_size=32))
     before = random.stages["stride2"][0].weight.clone()

@@ -8,6 +8,7 @@ import pytest
 
 from superlink.registry import Registry, validate_config
 from superlink.testing import installed_plugin
+from superlink.testing.toy_decoder import ToyBoxDecoder
 from superlink.training import Recipe
 
 RECIPE = {
@@ -74,3 +75,14 @@ def recipe():
         return validate_config(Recipe, raw, "a test")
 
     return build
+
+
+@pytest.fixture
+def sharing(monkeypatch):
+    """Let the toy decoder share the maps of the image encoder, and give the settings of a tiny
+    model whose encoder is full of BatchNorm."""
+    pytest.importorskip("efficientnet_lite_pytorch")
+    monkeypatch.setattr(ToyBoxDecoder, "uses_image_features", True)
+    sizes = {"hidden_size": 32, "num_layers": 1, "num_heads": 2, "image_size": 32}
+    encoder = {"encoder": "efficientnet_lite0", "pretrained_encoder": False}
+    return {"backbone": {"name": "tiny_llava", "config": {**sizes, **encoder}}}

@@ -13,10 +13,17 @@ from safetensors.torch import load_file
 
 import superlink
 from superlink.build import build_model
-from superlink.errors import CheckpointError, ConfigError, InputError, MissingDependencyError
+from superlink.errors import (
+    CheckpointError,
+    ConfigError,
+    InputError,
+    MissingDependencyError,
+    TrainingError,
+)
 from superlink.link import RegionConfig
 from superlink.training import Recipe, saving, stages, train
 from superlink.training.arguments import forward_size
+from superlink.training.lock import RunLock
 
 TEXT = {"data": "lists", "run_decoders": False, "link_loss": 0.5}
 
@@ -173,6 +180,17 @@ def test_run_killed_again_and_again_goes_on_bit_for_bit(run, recipe, kill, tmp_p
     assert losses[0] == losses[1]
 
 
+def test_accumulating_run_that_was_killed_goes_on_bit_for_bit(run, recipe, kill, tmp_path, sharing):
+    settings = {"steps": 3, "save_steps": 1, "batch_size": 2, "micro_batch_size": 1}
+    run(recipe(**settings, model=sharing), "straight")
+    kill(3)
+    with pytest.raises(Killed):
+        run(recipe(**settings, model=sharing), "killed")
+    kill(None)
+    run(recipe(**settings, model=sharing), "killed")
+    assert_same_weights(tmp_path / "straight", tmp_path / "killed")
+
+
 def test_stage_killed_before_its_first_checkpoint_begins_again(run, recipe, kill, tmp_path):
     two = recipe(
         {"name": "warm_up", "steps": 2, **TEXT}, {"name": "joint", "steps": 3, "link_loss": 0.1}
@@ -221,8 +239,29 @@ def test_interrupted_run_counts_the_time_before(run, recipe, kill, tmp_path):
 
 def test_other_recipe_in_the_same_folder_is_refused(run, recipe):
     run(recipe(steps=1))
-    with pytest.raises(InputError, match="holds the run of another recipe"):
+    with pytest.raises(InputError, match=r"stages\.0\.steps was 1 and is 2.*--set start=\S*model$"):
         run(recipe(steps=2))
+
+
+def test_run_that_another_process_trains_is_refused(run, recipe, tmp_path, monkeypatch):
+    """Also where the other one was first while this one read its data."""
+    other = RunLock(tmp_path / "run")
+
+    def slow(*arguments):
+        (tmp_path / "run").mkdir()
+        assert other.take()
+        return build_model(*arguments)
+
+    monkeypatch.setattr(stages, "build_model", slow)
+    with pytest.raises(TrainingError, match=r"Another process trains in .*run\. Wait for it"):
+        run(recipe(steps=1))
+    monkeypatch.setattr(stages, "build_model", pytest.fail)
+    with pytest.raises(TrainingError, match="Another process trains"):
+        run(recipe(steps=1))
+    other.free()
+    monkeypatch.setattr(stages, "build_model", build_model)
+    run(recipe(steps=1))
+    assert not other.is_taken()
 
 
 def test_wrong_option_of_a_later_stage_leaves_the_folder_to_the_corrected_recipe(
@@ -412,7 +451,7 @@ def test_recipe_that_json_writes_otherwise_is_the_same_recipe(recipe, tmp_path, 
 
 def test_order_of_data_sets_is_part_of_a_recipe(recipe, tmp_path):
     stages.RunFolder(tmp_path, recipe(data={"scenes": 1, "lists": 2})).claim()
-    with pytest.raises(InputError, match="another recipe"):
+    with pytest.raises(InputError, match="its data sets were in another order"):
         stages.RunFolder(tmp_path, recipe(data={"lists": 2, "scenes": 1}))
 
 

@@ -12,6 +12,7 @@ from PIL import Image
 from superlink.build import build_model
 from superlink.errors import InputError, TrainingError
 from superlink.linked import to_device
+from superlink.testing.toy_decoder import ToyBoxDecoder
 from superlink.training import stages, train
 from superlink.training.collation import Collator
 from superlink.training.dataset import open_data
@@ -72,6 +73,36 @@ def test_loss_that_is_no_number_stops_and_names_task_and_sample(run, recipe, mon
     folder = tmp_path / "run" / "stages" / "0-joint" / "stopped"
     assert json.loads((folder / "reason.json").read_text())["step"] == 2
     assert (folder / "config.json").is_file()
+
+
+@pytest.mark.parametrize("forward", [4, 2])
+def test_decoder_that_fails_on_what_is_no_number_ends_as_any_other_loss(
+    run, recipe, monkeypatch, tmp_path, forward
+):
+    """Libraries raise errors of their own, as a matcher that finds no numbers."""
+    loss = ToyBoxDecoder.loss
+
+    def strict(self, links, inputs):
+        terms = loss(self, links, inputs)
+        if not all(value.isfinite() for value, _ in terms.values()):
+            raise ValueError("matrix contains invalid numeric entries")
+        return terms
+
+    monkeypatch.setattr(ToyBoxDecoder, "loss", strict)
+    diverging = {"learning_rate": 0, "learning_rates": {"decoders": 1e30}, "warmup_steps": 0}
+    words = r"after step 1.*toy\.detection/output of .*; samples '"
+    with pytest.raises(TrainingError, match=words):
+        run(recipe(steps=3, micro_batch_size=forward, **diverging))
+    assert (tmp_path / "run" / "stages" / "0-joint" / "stopped" / "config.json").is_file()
+
+
+def test_defect_of_a_decoder_is_told_as_it_is(run, recipe, monkeypatch):
+    def broken(self, links, inputs):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(ToyBoxDecoder, "loss", broken)
+    with pytest.raises(ZeroDivisionError):
+        run(recipe(steps=1))
 
 
 def test_gradient_that_is_no_number_stops_and_names_the_part(run, recipe, monkeypatch):
@@ -164,6 +195,16 @@ def test_accumulated_step_weighs_as_one_large_step(run, recipe):
     assert losses(large) == pytest.approx(losses(small), rel=1e-4)
 
 
+def test_accumulation_changes_neither_the_first_loss_nor_a_statistic(run, recipe, sharing):
+    settings = {"steps": 1, "batch_size": 4, "model": sharing}
+    large = run(recipe(**settings), "large")
+    small = run(recipe(**settings, micro_batch_size=2), "small")
+    assert losses(large) == pytest.approx(losses(small), rel=1e-5)
+    buffers = [dict(result.model.named_buffers()) for result in (large, small)]
+    assert len(buffers[0]) > 100
+    assert [name for name in buffers[0] if not buffers[0][name].equal(buffers[1][name])] == []
+
+
 def test_activations_that_are_computed_anew_change_nothing(run, recipe):
     plain = run(recipe(steps=3), "plain")
     anew = run(recipe(steps=3, gradient_checkpointing=True), "anew")
@@ -179,20 +220,55 @@ def test_bfloat16_is_near_to_float32_and_leaves_weights_as_they_are(run, recipe)
     assert {p.dtype for p in half.model.parameters()} == {torch.float32}
 
 
-def test_counts_are_those_of_the_losses_and_change_nothing(recipe, registry):
+@pytest.fixture
+def made_batch(recipe, registry):
+    """A model in training, whose image encoder has a BatchNorm that learns, and a batch for it."""
     made = recipe(data={"scenes": 1, "lists": 1}, batch_size=6)
-    model = build_model(made.model, registry)
+    model = build_model(made.model, registry).train()
+    tower = model.backbone.model.model.vision_tower
+    tower.stages["stride4"].append(torch.nn.BatchNorm2d(8))
     sources = {name: open_data(made.data[name], registry) for name in made.data}
     samples = stage_samples(sources, made.stages[0], 0, skip_bad=False)
     collator = Collator(model.processor, run_decoders=True, skip_bad=False, always_image=False)
-    batch = to_device(dict(collator([samples[i] for i in range(6)])), model.device)
+    return model, to_device(dict(collator([samples[i] for i in range(6)])), model.device)
+
+
+def test_counts_are_those_of_the_losses_and_change_nothing(made_batch, sharing):
+    model, batch = made_batch
     state, before = torch.get_rng_state(), {n: b.clone() for n, b in model.named_buffers()}
+    modes = {name: module.training for name, module in model.named_modules()}
     counts = model.loss_counts(**batch)
     assert state.equal(torch.get_rng_state())
+    assert {name: module.training for name, module in model.named_modules()} == modes
     assert all(before[name].equal(buffer) for name, buffer in model.named_buffers())
     found = model(**batch).losses
+    assert not all(before[name].equal(buffer) for name, buffer in model.named_buffers())
     assert counts == {name: float(count) for name, (_, count) in found.items()}
     assert counts["lm"] > 0 < counts["toy.detection/l1"]
+
+
+def test_losses_are_counted_in_the_modes_of_training(run, recipe, monkeypatch):
+    """What a model is made in may be another one, as where a library loads it to predict."""
+    build, seen = stages.build_model, []
+
+    def ready_to_predict(*args):
+        model = build(*args).eval()
+        for name in ("loss_counts", "forward"):
+            monkeypatch.setattr(model, name, watched(model, getattr(model, name)))
+        return model
+
+    def watched(model, run):
+        def spy(*args, **batch):
+            seen.append([module.training for module in model.modules()])
+            return run(*args, **batch)
+
+        return spy
+
+    monkeypatch.setattr(stages, "build_model", ready_to_predict)
+    run(recipe(steps=1, micro_batch_size=2))
+    assert len(seen) == 4
+    assert all(modes == seen[0] for modes in seen)
+    assert any(seen[0])
 
 
 def test_parts_of_the_loss_are_means_over_the_steps_that_have_them():

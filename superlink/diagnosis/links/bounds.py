@@ -16,6 +16,7 @@ __all__ = [
     "DROPPED",
     "FALL",
     "LIKELIEST",
+    "LIKELIEST_FREE",
     "RATIO_HIGH",
     "RATIO_LOW",
     "REPLIES",
@@ -55,6 +56,9 @@ class Bound:
 
 LIKELIEST = Bound(
     0.9, 0.5, "A reply takes the likeliest token: below a half, most routes never come."
+)
+LIKELIEST_FREE = Bound(
+    0.5, 0.0, "Where phrases begin, and how they are worded and ordered, may be free."
 )
 RATIO_LOW = Bound(
     1e-3, 0.0, "Clipping and AdamW mix both losses: below a thousandth, one of them decides alone."

@@ -18,6 +18,7 @@ from .collapse import Conditions, bank_findings
 from .finding import Finding, Status, worst
 from .gradients import GradientNorms
 from .history import chat_findings, log_findings
+from .numbers import BrokenLosses, broken_weights
 from .replies import reply_findings
 from .rows import row_findings
 from .run import Run
@@ -67,6 +68,8 @@ def diagnose_links(
 ) -> LinkDiagnosis:
     """Look at a linked model from the routing token to the gradient.
 
+    Where weights or losses are no numbers, that leads, and what hangs on them is left out.
+
     Args:
         model: The model; its switches of training are set to those of the run.
         samples: Conversations with answers and targets, as in training.
@@ -78,20 +81,25 @@ def diagnose_links(
     """
     if run is not None:
         apply_switches(model, run.recipe)
-    looks = _Looks(model, causes(run.recipe) if run else ())
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        for first in range(0, len(samples), batch_size):
-            some = samples[first : first + batch_size]
-            looks.at(some)
-            advance(len(some))
-    found = broken_finding(looks.unusable, len(samples) - len(looks.unusable))
-    found += looks.chances.findings()
-    found += reply_findings(model, samples[:num_replies], batch_size, advance)
-    found += looks.gradients.findings()
-    found += bank_findings(model)
-    found += looks.conditions.findings()
-    found += row_findings(model, None if run is None else run.first_rows())
+    found = broken_weights(model)
+    if not found:
+        looks = _Looks(model, causes(run.recipe) if run else ())
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            for first in range(0, len(samples), batch_size):
+                some = samples[first : first + batch_size]
+                looks.at(some)
+                advance(len(some))
+        found += looks.broken.findings()
+        found += broken_finding(looks.unusable, len(samples) - len(looks.unusable))
+        if not looks.broken.everywhere:
+            found += looks.chances.findings()
+        if not looks.broken.names:
+            found += reply_findings(model, samples[:num_replies], batch_size, advance)
+        found += looks.gradients.findings()
+        found += bank_findings(model)
+        found += looks.conditions.findings()
+        found += row_findings(model, None if run is None else run.first_rows())
     if run is not None:
         found += untrained_findings(model, run.recipe)
         logs = [*run.logs()]
@@ -108,6 +116,7 @@ class _Looks:
         self.chances = TokenChances(model, reasons)
         self.gradients = GradientNorms(model)
         self.conditions = Conditions(model)
+        self.broken = BrokenLosses()
         self.unusable: list[str] = []
 
     def at(self, samples: Sequence[Sample]) -> None:
@@ -132,6 +141,8 @@ class _Looks:
         columns = needed_columns(batch["labels"], batch["routes"], model.vocabulary)
         with evaluating(model, gradients=True):
             out = model(**batch)
+            if self.broken.add(out.losses, samples):
+                return
             self.gradients.add(out.losses)
         self.chances.add(out.logits, columns, batch["labels"])
         self.conditions.add(out.links, batch, samples)

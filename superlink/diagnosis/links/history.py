@@ -94,7 +94,8 @@ def _loss(log: StageLog, name: str, values: Sequence[float]) -> Iterator[Finding
     first, last = sum(values[:fifth]) / fifth, sum(values[-fifth:]) / fifth
     ratio = last / first if first > 0 else 1.0
     status = FALL.judge(ratio)
-    if status == "warning" and first < _SMALL:
+    small = status == "warning" and first < _SMALL
+    if small:
         status = "ok"
     done = status == "ok"
     fell = "rises" if ratio > 1.05 else "does not fall"
@@ -103,7 +104,7 @@ def _loss(log: StageLog, name: str, values: Sequence[float]) -> Iterator[Finding
         subject=f"{log.stage.name}: {name}",
         status=status,
         measured=f"{first:.3f} to {last:.3f}",
-        bound=f"a ratio of {FALL}",
+        bound=f"below {_SMALL:g} at first" if small else f"a ratio of {FALL}",
         symptom="" if done else f"The loss {name} {fell} in stage {log.stage.name}.",
         advice="" if done else _advice(log, name),
         anchor="" if done else "the-loss-does-not-fall",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 
 import torch
@@ -54,7 +55,10 @@ def _finding(
     status = ROW_NORM.judge(float(lengths[longest]))
     symptom, advice = "", ""
     if status != "ok":
-        symptom = f"The row of {token} is {float(lengths[longest]):.1f} times as long as a word's."
+        times = float(lengths[longest])
+        symptom = f"The row of {token} is {times:.1f} times as long as a word's."
+        if not math.isfinite(times):
+            symptom = "The rows, or those of words, are too long to be measured."
         advice = "Lower the rate of `queries`, lengthen the warm-up, and begin again."
     elif known and float(drift.max()) == 0:
         status, symptom = "warning", "No row has moved since the first checkpoint."

@@ -111,9 +111,15 @@ def _newest_model(run: RunFolder) -> Path:
     for path in found:
         if (path / "config.json").is_file():
             return path
+    if run.lock.is_taken():
+        raise InputError(
+            f"The run in {run.path} has written no model yet. Wait for its first checkpoint "
+            "(`save_steps` of a stage), or for the end of a stage."
+        )
     raise InputError(
-        f"The run in {run.path} has written no model yet. Wait for its first checkpoint "
-        "(`save_steps` of a stage), or for the end of a stage."
+        f"The run in {run.path} has ended without a model, and no process trains there. What it "
+        "printed last says why. The same `superlink train` goes on with it; a stage writes its "
+        "first checkpoint after `save_steps`."
     )
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ...link.routing import PHRASE_MARKS
 from ...linked import LinkedModel
-from .bounds import LIKELIEST
+from .bounds import LIKELIEST, LIKELIEST_FREE
 from .finding import Finding
 
 __all__ = ["TokenChances"]
@@ -96,10 +96,8 @@ class TokenChances:
             "end_of_answer": sum(self._ends[token]) / count,
             "places": float(count),
         }
-        status = LIKELIEST.judge(figures["likeliest"] + 0 * figures["mean"])  # no number stays none
-        if token not in self._model.vocabulary.bindings:
-            # Where phrases begin, and how they are worded and ordered, may be free.
-            status = "warning" if status == "problem" else "ok"
+        bound = LIKELIEST if token in self._model.vocabulary.bindings else LIKELIEST_FREE
+        status = bound.judge(figures["likeliest"])
         measured = (
             f"likeliest at {figures['likeliest']:.0%} of {count} places; chance "
             f"{figures['mean']:.2f}, lowest {figures['minimum']:.2f}"
@@ -110,7 +108,7 @@ class TokenChances:
             subject=token,
             status=status,
             measured=measured,
-            bound=f"likeliest {LIKELIEST}",
+            bound=f"likeliest {bound}",
             symptom="" if done else self._symptom(token, figures["end_of_answer"]),
             advice="" if done else self._advice(token),
             anchor="" if done else "the-routing-token-never-comes",

@@ -11,10 +11,25 @@ import torch
 
 from superlink.diagnosis import links
 from superlink.diagnosis.links import SYMPTOMS, find_run
+from superlink.diagnosis.links.bounds import LIKELIEST_FREE
 from superlink.errors import InputError
+from superlink.testing.toy_decoder import ToyBoxDecoder
+from superlink.training.lock import RunLock
 
 PAGE = Path(__file__).parents[3] / SYMPTOMS
 DECODER = "toy.detection"
+
+
+def strict(loss):
+    """The loss of a decoder of a library that refuses what is no number."""
+
+    def refusing(self, links, inputs):
+        terms = loss(self, links, inputs)
+        if not all(value.isfinite() for value, _ in terms.values()):
+            raise ValueError("matrix contains invalid numeric entries")
+        return terms
+
+    return refusing
 
 
 def problems(found):
@@ -124,10 +139,57 @@ def test_rows_that_have_run_away_are_found(spoiled):
     assert rows.figures["longest"] > 10
 
 
-def test_weights_that_are_no_numbers_are_a_problem(spoiled):
+def test_weights_that_are_no_numbers_are_the_one_problem(spoiled):
     found = spoiled(lambda model: model.queries.tokens.fill_(torch.nan))
-    assert ("routing tokens", "[DET]") in problems(found)
-    assert ("gradients", "lm") in problems(found)
+    assert problems(found) == {("weights", "all")}
+    assert next(iter(found)) == ("weights", "all")
+    assert "queries.tokens" in found["weights", "all"].symptom
+    assert not any("nan" in finding.measured for finding in found.values())
+
+
+def test_losses_that_are_no_numbers_come_before_what_hangs_on_them(spoiled):
+    found = spoiled(lambda model: model.bound[DECODER].decoder.head.weight.fill_(3e38))
+    assert next(iter(found)) == ("losses", "of the diagnosis")
+    assert f"{DECODER}/l1" in found["losses", "of the diagnosis"].symptom
+    assert problems(found) == {("losses", "of the diagnosis")}
+
+
+def test_decoder_that_fails_on_what_is_no_number_is_found_out(spoiled, monkeypatch):
+    monkeypatch.setattr(ToyBoxDecoder, "loss", strict(ToyBoxDecoder.loss))
+    found = spoiled(lambda model: model.bound[DECODER].decoder.head.weight.fill_(3e38))
+    assert f"{DECODER}/output of head" in found["losses", "of the diagnosis"].symptom
+
+
+def test_one_sample_without_a_number_leaves_the_figures_of_others(look, learned, monkeypatch):
+    loss = ToyBoxDecoder.loss
+
+    def change(self, links, inputs):
+        terms = loss(self, links, inputs)
+        return (
+            {key: (value * torch.nan, n) for key, (value, n) in terms.items()} if odd() else terms
+        )
+
+    turns = iter([False, True, False, False])
+    odd = lambda: next(turns)  # noqa: E731
+    monkeypatch.setattr(ToyBoxDecoder, "loss", change)
+    found = look(learned, batch_size=1)
+    broken = found["losses", "of the diagnosis"]
+    assert broken.measured == "not finite in 1 of 4 batches"
+    assert "#1." in broken.symptom
+    assert found["routing tokens", "[DET]"].status == "ok"
+
+
+def test_figure_is_ok_on_the_right_side_of_its_own_bound_alone(look, learned):
+    for finding in look(learned).values():
+        if finding.check == "routing tokens":
+            bound = float(finding.bound.rsplit(" ", 1)[1])
+            assert (finding.figures["likeliest"] >= bound) == (finding.status == "ok")
+
+
+@pytest.mark.parametrize(("share", "status"), [(0.5, "ok"), (0.49, "warning"), (0.0, "warning")])
+def test_words_of_phrases_are_held_against_a_bound_of_their_own(share, status):
+    assert LIKELIEST_FREE.judge(share) == status
+    assert str(LIKELIEST_FREE) == "at least 0.5"
 
 
 def test_diagnosis_leaves_no_gradient_and_no_mode_behind(look, learned):
@@ -204,5 +266,10 @@ def test_folder_that_is_neither_says_what_was_expected(tmp_path):
 def test_run_without_a_model_says_so(copied):
     for folder in (copied / "model", copied / "stages"):
         folder.rename(copied / f"old-{folder.name}")
+    with pytest.raises(InputError, match="has ended without a model, and no process"):
+        find_run(copied)
+    lock = RunLock(copied)
+    assert lock.take()
     with pytest.raises(InputError, match="has written no model yet"):
         find_run(copied)
+    lock.free()
