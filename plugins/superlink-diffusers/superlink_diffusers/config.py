@@ -6,7 +6,10 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
-__all__ = ["ImageEditingConfig", "LoraSettings", "PictureConfig", "TextToImageConfig"]
+__all__ = ["MAP_WIDTH", "ImageEditingConfig", "LoraSettings", "PictureConfig", "TextToImageConfig"]
+
+MAP_WIDTH = 64
+"""Channels that shared maps of a source take of a model's input."""
 
 FamilyName = Literal["unet", "sdxl", "sd3", "pixart", "sana", "flux"]
 
@@ -53,8 +56,9 @@ class PictureConfig(BaseModel):
     `unet`."""
     vae: dict[str, Any] = Field(default_factory=dict)
     """Without `source`, the autoencoder: `{type: pixels, patch: 4}` for none, each patch of pixels
-    being a cell of as many channels; `{source: FOLDER}` for a trained one; or a class of diffusers
-    as `type` with its settings, for random weights. Empty: pixels in patches of 4."""
+    being a cell of as many channels; with `channels: 12` the coarsest cosines of a patch instead,
+    as JPEG keeps them; `{source: FOLDER}` for a trained one; or a class of diffusers as `type` with
+    its settings, for random weights. Empty: pixels in patches of 4."""
     scheduler: dict[str, Any] = Field(default_factory=dict)
     """The class of a scheduler of diffusers as `type`, and its settings. It says what the model
     predicts (`prediction_type`, or flow matching) and makes the steps of a prediction. Empty: that
@@ -136,6 +140,15 @@ class PictureConfig(BaseModel):
             )
         return self
 
+    @property
+    def further_inputs(self) -> int:
+        """Channels that the model is given beside noised latents and those of a source."""
+        return 0
+
+    def further_outputs(self, factor: int) -> int:
+        """Channels that it predicts beside latents, which are smaller than pictures by `factor`."""
+        return 0
+
 
 class TextToImageConfig(PictureConfig):
     """What `diffusers.text_to_image` can be told."""
@@ -152,12 +165,45 @@ class ImageEditingConfig(PictureConfig):
     and `sdxl`; None is 1.5 there, and 1, which is none, where `image_drop` is 0. The others have no
     such guidance."""
 
+    shared_channels: tuple[PositiveInt, ...] = ()
+    """Channels of the maps of the LLM's image encoder that the model sees beside the latents of the
+    source, for the families `unet` and `sdxl`: where a small model learns from nothing, they tell
+    it what is where. Empty: none."""
+    blend: bool = False
+    """Whether the model also predicts which pixels change; the others stay those of the source, in
+    its full size. For the families `unet` and `sdxl`, a model made of its settings and
+    `prediction_type: sample`."""
+    changed_loss: float = Field(0.3, ge=0)
+    """Weight, with `blend`, of the binary cross entropy of that prediction, for samples that know
+    what an edit may change."""
+    changed_weight: float = Field(0.0, ge=0)
+    """How much more the error of a cell weighs that an edit may change, for the same samples: 4
+    makes it count five times."""
+
+    @property
+    def further_inputs(self) -> int:
+        """Those of the shared maps."""
+        return MAP_WIDTH if self.shared_channels else 0
+
+    def further_outputs(self, factor: int) -> int:
+        """Where the picture changes: a logit for each pixel of a cell."""
+        return factor**2 if self.blend else 0
+
     @model_validator(mode="after")
     def _drops_fit(self) -> Self:
         if self.condition_drop / 2 + self.image_drop > 1:
             raise ValueError(
                 "image_drop and half of condition_drop must not exceed 1 together. Received: "
                 f"image_drop={self.image_drop}, condition_drop={self.condition_drop}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _family_knows_sources(self) -> Self:
+        if (self.shared_channels or self.blend) and self.family not in ("unet", "sdxl"):
+            raise ValueError(
+                "shared_channels and blend are for the families unet and sdxl; leave them out. "
+                f"Received: family={self.family!r}"
             )
         return self
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from PIL import Image
 from torch import Tensor
+from torch.nn import functional
 
-__all__ = ["covering", "picture", "pixels", "stretched"]
+__all__ = ["covering", "kept", "picture", "pixels", "resized", "stretched"]
 
 
 def covering(image: Image.Image, size: tuple[int, int]) -> Image.Image:
@@ -30,6 +32,23 @@ def pixels(image: Image.Image) -> Tensor:
     """(3, H, W) between -1 and 1 of an RGB picture."""
     values = torch.from_numpy(np.array(image)).permute(2, 0, 1).float()
     return values.div_(127.5).sub_(1)
+
+
+def resized(mask: npt.NDArray[np.bool_], size: tuple[int, int]) -> Tensor:
+    """A mask (H, W) as values (height, width) of `size`: 1 where it holds one of the pixels that a
+    value stands for, else 0."""
+    values = torch.from_numpy(np.ascontiguousarray(mask)).float()
+    return functional.adaptive_max_pool2d(values[None, None], size)[0, 0]
+
+
+def kept(source: Image.Image, made: Image.Image, changed: Tensor) -> Image.Image:
+    """A picture in the place of another one where `changed` (H, W), of any size, is 1, and that one
+    where it is 0; in the size of the source."""
+    source = source.convert("RGB")
+    size = (source.height, source.width)
+    share = functional.interpolate(changed[None, None].float().cpu(), size, mode="bilinear")[0, 0]
+    mixed = torch.lerp(pixels(source), pixels(stretched(made, size)), share)
+    return picture(mixed)
 
 
 def picture(values: Tensor) -> Image.Image:

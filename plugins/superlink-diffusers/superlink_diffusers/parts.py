@@ -64,13 +64,16 @@ def make_parts(config: PictureConfig, family: Family, *, editing: bool) -> Parts
     latents = int(vae.config.latent_channels)
     if place is None:
         side = config.image_size[0] // family.latent_factor(vae)
-        settings = family.settings(latents, editing, side) | config.model
+        settings = family.settings(latents, editing, side)
+        settings["in_channels"] += config.further_inputs
+        settings["out_channels"] += config.further_outputs(family.latent_factor(vae))
+        settings |= config.model
         model = _make(family.model_class, settings, "model", config.dtype)
     else:
         model = load_part(place, family.part, family.model_class)
     family.check(model.config)
-    _check_channels(model, family, latents, editing)
-    widened = editing and widen(model, family, latents)
+    _check_channels(model, family, vae, editing, config)
+    widened = editing and widen(model, family, latents, config.further_inputs)
     if widened and config.dtype == "float16":
         raise ConfigError(
             "A model that is to learn to edit has an input layer that is trained, which float16 "
@@ -91,7 +94,9 @@ def _make_vae(config: PictureConfig, place: Place | None) -> Any:
         return load_part(Place(dtype=getattr(torch, config.dtype), **settings), folder)
     kind = settings.pop("type", None)
     if kind == "pixels":
-        _refuse_others(settings, ("patch", "scaling_factor"), "A space of pixels", "vae")
+        _refuse_others(
+            settings, ("patch", "channels", "scaling_factor"), "A space of pixels", "vae"
+        )
         return _called(PixelSpace, settings, "vae").to(getattr(torch, config.dtype))
     made = _make(kind, settings, "vae", config.dtype)
     if not {"latent_channels", "scaling_factor"} <= made.config.keys():
@@ -159,9 +164,21 @@ def _arguments(cls: type) -> tuple[str, ...]:
     return tuple(name for name in inspect.signature(cls).parameters if name != "kwargs")
 
 
-def _check_channels(model: Any, family: Family, latents: int, editing: bool) -> None:
+def _check_channels(
+    model: Any, family: Family, vae: Any, editing: bool, config: PictureConfig
+) -> None:
+    latents = int(vae.config.latent_channels)
     cells = latents * family.packing**2
-    fitting = (cells, 2 * cells) if editing else (cells,)
+    fitting = [cells, 2 * cells] if editing else [cells]
+    if config.further_inputs:
+        fitting.append(2 * cells + config.further_inputs)
+    more = config.further_outputs(family.latent_factor(vae))
+    if more and model.config.out_channels != cells + more:
+        raise ConfigError(
+            f"A model that blends predicts {cells + more} channels: latents, and which pixels "
+            f"change. Received: out_channels={model.config.out_channels}. Leave "
+            "out_channels out of model; a model of a source cannot blend"
+        )
     if model.config.in_channels not in fitting:
         kind = "edits pictures" if editing else "makes pictures of words"
         raise ConfigError(

@@ -199,15 +199,38 @@ class PictureDecoder(TaskDecoder):
         noised = self._with_source(noised, links, inputs)
         told, size = self._condition(embeds), self.config.image_size
         found = self.family.denoise(self.model, noised.to(self.dtype), times, told, size)
-        found = found[:, : target.shape[1]].float()  # a predicted variance is not taught
-        error = functional.mse_loss(found, target, reduction="none").mean((1, 2, 3))  # (R,)
-        error = error if weight is None else error * weight
-        losses: dict[str, LossTerm] = {"diffusion": (error.sum(), float(len(error)))}
+        losses = self._compared(found.float(), target, weight, noised, inputs)
         if self.captions is not None:
             wanted = self.captions([text for some in inputs["captions"] for text in some])
             apart = functional.mse_loss(states, wanted, reduction="none").mean((1, 2))
             losses["caption"] = (self.config.caption_loss * apart.sum(), float(len(apart)))
         return losses
+
+    def _compared(
+        self,
+        found: Tensor,
+        target: Tensor,
+        weight: Tensor | None,
+        noised: Tensor,
+        inputs: DecoderInputs,
+    ) -> dict[str, LossTerm]:
+        """The loss of what the model says of `noised`, its input.
+
+        Args:
+            found: (R, C or more, h, w) what it says; a variance beside is not taught.
+            target: (R, C, h, w) what is right.
+            weight: (R,) of each picture, or None for 1.
+            noised: (R, C or more, h, w).
+            inputs: Of the loss.
+        """
+        found = found[:, : target.shape[1]]
+        error = self._squares(found, target, inputs).mean((1, 2, 3))  # (R,)
+        error = error if weight is None else error * weight
+        return {"diffusion": (error.sum(), float(len(error)))}
+
+    def _squares(self, found: Tensor, target: Tensor, inputs: DecoderInputs) -> Tensor:
+        """(R, C, h, w) the squared error of each value."""
+        return functional.mse_loss(found, target, reduction="none")
 
     def _with_source(self, noised: Tensor, links: LinkedQueries, inputs: DecoderInputs) -> Tensor:
         """What the model is given beside noised latents."""

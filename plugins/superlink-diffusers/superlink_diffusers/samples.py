@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+import torch
 from PIL import Image
+from torch import Tensor
 
 from superlink.errors import InputError
 from superlink.interfaces import CallInput
 
-__all__ = ["target_captions", "target_images"]
+from .images import resized
+
+__all__ = ["target_captions", "target_changes", "target_images"]
 
 
 def target_images(call: CallInput) -> tuple[Image.Image, ...]:
@@ -41,3 +46,22 @@ def target_captions(call: CallInput) -> tuple[str, ...]:
             f"routes. Received: {len(captions)}, key={call.key!r}"
         )
     return captions
+
+
+def target_changes(call: CallInput, size: tuple[int, int]) -> Tensor:
+    """(routes, *size) what each edit may change, in a picture of `size` (height, width): 1 there, 0
+    elsewhere, and -1 everywhere if nobody knows it.
+
+    Raises:
+        InputError: There are more or fewer than routes, or they are no masks.
+    """
+    changes = tuple((call.target or {}).get("changed", (None,) * len(call.tokens)))
+    known = [np.asarray(one) for one in changes if one is not None]
+    if len(changes) != len(call.tokens) or any(m.ndim != 2 or m.dtype != bool for m in known):
+        raise InputError(
+            "What edits may change is told by one boolean mask (H, W), or None, for each of "
+            f"{len(call.tokens)} routes. Received: {[getattr(m, 'shape', m) for m in changes]}, "
+            f"key={call.key!r}"
+        )
+    unknown = torch.full(size, -1.0)
+    return torch.stack([unknown if one is None else resized(one, size) for one in changes])

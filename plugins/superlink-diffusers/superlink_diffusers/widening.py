@@ -13,20 +13,24 @@ __all__ = ["widen"]
 
 
 @torch.no_grad()
-def widen(model: Any, family: Family, latents: int) -> bool:
-    """Give a model a second set of input channels, for the source image, whose weights are zero as
-    in InstructPix2Pix (arXiv 2211.09800), and say whether it had none yet.
+def widen(model: Any, family: Family, latents: int, further: int) -> bool:
+    """Give a model the input channels for the source image that it lacks, whose weights are zero as
+    in InstructPix2Pix (arXiv 2211.09800), and say whether it lacked any.
 
     Args:
         model: Of diffusers; it is changed.
         family: Its kind.
         latents: Channels of the autoencoder.
+        further: Channels beside latents and source.
     """
-    cells = latents * family.packing**2
-    if model.config.in_channels == 2 * cells:
+    wanted = 2 * latents * family.packing**2 + further
+    missing = wanted - model.config.in_channels
+    if not missing:
         return False
     layer = model.get_submodule(family.input_layer)
-    layer.weight = nn.Parameter(torch.cat([layer.weight, torch.zeros_like(layer.weight)], dim=1))
-    setattr(layer, "in_channels" if isinstance(layer, nn.Conv2d) else "in_features", 2 * cells)
-    model.register_to_config(in_channels=2 * cells)
+    old = layer.weight
+    zeros = old.new_zeros(old.shape[0], missing, *old.shape[2:])
+    layer.weight = nn.Parameter(torch.cat([old, zeros], dim=1))
+    setattr(layer, "in_channels" if isinstance(layer, nn.Conv2d) else "in_features", wanted)
+    model.register_to_config(in_channels=wanted)
     return True

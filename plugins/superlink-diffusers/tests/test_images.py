@@ -49,6 +49,32 @@ def test_the_space_of_pixels_loses_nothing(patch):
     assert torch.equal(space.decode(cells, return_dict=False)[0], images)
 
 
+@pytest.mark.parametrize(("patch", "channels"), [(2, 5), (4, 12), (8, 100)])
+def test_few_cosines_of_a_patch_keep_the_squares_of_errors(patch, channels):
+    space, images = PixelSpace(patch, channels), torch.randn(2, 3, 16, 24)
+    cells = space.encode(images).mode()
+    assert cells.shape == (2, channels, 16 // patch, 24 // patch)
+    kept = space.decode(cells)[0]
+    assert torch.allclose(space.encode(kept).mode(), cells, atol=1e-5)
+    squares = images.square().sum() - (images - kept).square().sum()
+    assert torch.allclose(cells.square().sum(), squares, rtol=1e-5)
+
+
+def test_the_coarsest_cosines_come_first():
+    ramp = torch.linspace(-1, 1, 16).expand(1, 3, 16, 16)
+    flat = torch.tensor([0.9, -0.3, 0.1]).view(1, 3, 1, 1).expand(1, 3, 16, 16)
+    for images, channels in [(ramp, 3), (flat, 8), (flat[:, :1].expand(1, 3, 16, 16), 1)]:
+        space = PixelSpace(4, channels)
+        (again,) = space.decode(space.encode(images).mode())
+        assert (again - images).abs().max() < 0.05
+
+
+@pytest.mark.parametrize("channels", [0, 49])
+def test_more_channels_than_a_patch_has_are_refused(channels):
+    with pytest.raises(ConfigError, match=r"has 1 to 48 channels\. Received"):
+        PixelSpace(4, channels)
+
+
 def test_patches_that_pipelines_cannot_count_are_refused():
     with pytest.raises(ConfigError, match=r"power of 2\. Received: patch=6"):
         PixelSpace(6)
