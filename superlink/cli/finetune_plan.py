@@ -7,11 +7,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from ..data import read_coco
 from ..errors import ConfigError, InputError
 from ..training import DataChoice, Recipe, load_recipe
+from ..training.changes import changes
 from ..training.finetuning import finetune_recipe, steps_in, write_recipe
 from .finetune_data import (
     Request,
@@ -77,7 +77,7 @@ def make_plan(
         written = json.loads(path.read_text(encoding="utf-8"))
         if written["asked"] != asked:
             raise InputError(
-                f"{output} holds another fine-tuning{_difference(written['asked'], asked)}. "
+                f"{output} holds another fine-tuning: {changes(written['asked'], asked)}. "
                 "Repeat that command to go on with it, or choose another --output."
             )
         return _read_plan(request, output, written["left_out"], written.get("warnings", ()))
@@ -140,9 +140,3 @@ def _read_plan(
     objects = {name: (here[name], there[name]) for name in dict.fromkeys([*here, *there])}
     recipe = load_recipe(output / _RECIPE)
     return Plan(recipe, train, held_out, (num_train, num_held_out), objects, left_out, warnings)
-
-
-def _difference(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
-    names: Sequence[str] = sorted(k for k in wanted if found.get(k) != wanted[k])
-    told = ", ".join(f"{k} was {found.get(k)!r} and is {wanted[k]!r}" for k in names)
-    return f": {told}" if told else ""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
+from ..training.changes import changes
 from .evaluator import Row
 from .processes import Processes
 
@@ -89,7 +90,7 @@ class RowStore:
     def _check(self, wanted: str) -> None:
         found = (self.folder / "identity.json").read_text(encoding="utf-8")
         if found != wanted:
-            changed = _differences(json.loads(found), json.loads(wanted))
+            changed = changes(json.loads(found), json.loads(wanted))
             raise InputError(
                 f"{self.folder} holds the start of another evaluation; {changed}. Repeat that "
                 "command to go on with it, choose another folder, or remove this one."
@@ -114,8 +115,3 @@ def _make(folder: Path) -> None:
         raise InputError(
             f"Expected a folder that can be written to. Received: {folder} ({error.strerror})"
         ) from error
-
-
-def _differences(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
-    names = sorted(k for k in {*found, *wanted} if found.get(k) != wanted.get(k))
-    return ", ".join(f"{k} was {found.get(k)!r} and is {wanted.get(k)!r}" for k in names)
