@@ -171,8 +171,8 @@ class ImageEditingConfig(PictureConfig):
     it what is where. Empty: none."""
     blend: bool = False
     """Whether the model also predicts which pixels change; the others stay those of the source, in
-    its full size. For the families `unet` and `sdxl`, a model made of its settings and
-    `prediction_type: sample`."""
+    its full size. For the families `unet` and `sdxl`, a model made of its settings,
+    `prediction_type: sample` and `image_drop: 0`."""
     changed_loss: float = Field(0.3, ge=0)
     """Weight, with `blend`, of the binary cross entropy of that prediction, for samples that know
     what an edit may change."""
@@ -204,6 +204,24 @@ class ImageEditingConfig(PictureConfig):
             raise ValueError(
                 "shared_channels and blend are for the families unet and sdxl; leave them out. "
                 f"Received: family={self.family!r}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _keeps_its_source(self) -> Self:
+        if not self.blend:
+            return self
+        if self.source is not None:
+            raise ValueError(
+                "A model of a source cannot blend: it predicts no changes. Leave blend out. "
+                f"Received: source={self.source!r}"
+            )
+        guidance = self.image_guidance_scale or 1.0
+        if self.image_drop or guidance > 1:
+            raise ValueError(
+                "A model that blends keeps its source, and is never without: set image_drop to 0, "
+                f"and leave image_guidance_scale out. Received: image_drop={self.image_drop}, "
+                f"image_guidance_scale={self.image_guidance_scale}"
             )
         return self
 

@@ -73,6 +73,11 @@ class ImageEditingDecoder(PictureDecoder):
                 "image_guidance_scale is for the families unet and sdxl. Received: "
                 f"{found.image_guidance_scale} for the family {self.config.family!r}. Leave it out"
             )
+        if self.config.blend and (found.image_guidance_scale or 1) > 1:
+            raise ConfigError(
+                "This model keeps its source (blend) and was never without: there is no guidance "
+                f"by it. Received: image_guidance_scale={found.image_guidance_scale}. Leave it out"
+            )
         guidance = found.guidance_scale or self.config.guidance_scale
         if found.image_guidance_scale is not None and guidance <= 1:
             raise ConfigError(
@@ -113,6 +118,12 @@ class ImageEditingDecoder(PictureDecoder):
         if "changed" in batch:
             batch["changed"] = torch.cat(batch["changed"])
         return batch
+
+    def loss(self, links: LinkedQueries, inputs: DecoderInputs) -> dict[str, LossTerm]:
+        """See the base class; first of all whether the maps are those of the config."""
+        if self.maps is not None:
+            self.maps.check(inputs.get("image_features"))
+        return super().loss(links, inputs)
 
     def _pixels(self, image: Image.Image) -> Tensor:
         return pixels(stretched(image, self.config.image_size))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -55,13 +56,24 @@ def target_changes(call: CallInput, size: tuple[int, int]) -> Tensor:
     Raises:
         InputError: There are more or fewer than routes, or they are no masks.
     """
-    changes = tuple((call.target or {}).get("changed", (None,) * len(call.tokens)))
-    known = [np.asarray(one) for one in changes if one is not None]
-    if len(changes) != len(call.tokens) or any(m.ndim != 2 or m.dtype != bool for m in known):
+    images = target_images(call)
+    changes = (call.target or {}).get("changed", (None,) * len(images))
+    fitting = isinstance(changes, Sequence) and len(changes) == len(images)
+    if not fitting or not all(map(_fits, changes, images)):
         raise InputError(
-            "What edits may change is told by one boolean mask (H, W), or None, for each of "
-            f"{len(call.tokens)} routes. Received: {[getattr(m, 'shape', m) for m in changes]}, "
-            f"key={call.key!r}"
+            "What edits may change is told by one boolean mask, of the size (height, width) of the "
+            f"wanted picture, or None, for each of {len(images)} routes. Received: {changes!r:.200}"
+            f", key={call.key!r}"
         )
     unknown = torch.full(size, -1.0)
     return torch.stack([unknown if one is None else resized(one, size) for one in changes])
+
+
+def _fits(mask: Any, image: Image.Image) -> bool:
+    if mask is None:
+        return True
+    return (
+        isinstance(mask, np.ndarray)
+        and mask.dtype == np.bool_
+        and mask.shape == (image.height, image.width)
+    )

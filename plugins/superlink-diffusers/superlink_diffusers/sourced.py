@@ -39,6 +39,19 @@ class SourceMaps(nn.Module):
         Raises:
             InputError: There are others than the config says.
         """
+        brought = [
+            # Without a copy in the usual order the backward of GroupNorm crashes on some maps.
+            functional.interpolate(level(one.to(_kind(level)).contiguous()), size=tuple(size))
+            for level, one in zip(self.levels, self.check(maps), strict=True)
+        ]
+        return torch.stack(brought).sum(0)
+
+    def check(self, maps: Sequence[Tensor] | None) -> tuple[Tensor, ...]:
+        """Those of the maps that are seen: the coarsest, where an encoder gives more.
+
+        Raises:
+            InputError: There are others than the config says.
+        """
         given = tuple(maps or ())[-len(self.channels) :]
         found = tuple(one.shape[1] for one in given)
         if found != self.channels:
@@ -46,17 +59,16 @@ class SourceMaps(nn.Module):
                 "shared_channels are those of the maps of the LLM's image encoder: "
                 f"{self.channels}. Received: {found}. Set them to those of the LLM that is linked"
             )
-        brought = [
-            # Without a copy in the usual order the backward of GroupNorm crashes on some maps.
-            functional.interpolate(level(one.float().contiguous()), size=tuple(size))
-            for level, one in zip(self.levels, given, strict=True)
-        ]
-        return torch.stack(brought).sum(0)
+        return given
 
 
 def _level(channels: int) -> nn.Module:
-    norm = nn.GroupNorm(gcd(channels, _NORM_GROUPS), channels)
-    return nn.Sequential(norm, nn.Conv2d(channels, MAP_WIDTH, 1))
+    groups = gcd(channels, _NORM_GROUPS) if channels > _NORM_GROUPS else 1
+    return nn.Sequential(nn.GroupNorm(groups, channels), nn.Conv2d(channels, MAP_WIDTH, 1))
+
+
+def _kind(module: nn.Module) -> torch.dtype:
+    return next(module.parameters()).dtype
 
 
 def blended(found: Tensor, source: Tensor) -> Tensor:
@@ -99,8 +111,8 @@ class SourcedModel(nn.Module):
         self.config = FrozenDict(asked)  # type: ignore[no-untyped-call]
         self.channels, self.maps, self.scale = channels, maps, scale
         self.changed: Tensor | None = None
-        """(N, H, W) how much of a pixel is the model's, if it blends: all of one that was, at the last
-        step, as likely to change as not. With guidance the first third has seen condition and
+        """(N, H, W) how much of a pixel is the model's, if it blends: all of one that was, at the
+        last step, as likely to change as not. With guidance the first third has seen condition and
         source."""
 
     @property
@@ -120,7 +132,7 @@ class SourcedModel(nn.Module):
 
     def forward(self, sample: Tensor, *arguments: Any, **named: Any) -> Any:
         """Run it on (N, 2C, h, w); with guidance each source comes three times, the last of them
-        without its image."""
+        without its image, which a model that blends does not count."""
         joined = sample
         if self.maps is not None:
             times = len(sample) // len(self.maps)

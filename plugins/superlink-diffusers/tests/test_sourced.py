@@ -1,5 +1,6 @@
 """What a model that edits sees of its source beside latents, and where it keeps it."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -15,6 +16,7 @@ from superlink_diffusers.sourced import SourcedModel, blended, changes
 from .conftest import FAMILIES, UNET, edit_call, inputs_of, links_of, settings
 
 SAMPLE = {"prediction_type": "sample"}
+BLEND = {"blend": True, "scheduler": SAMPLE, "image_drop": 0}
 MAPS = (16, 24, 32)
 """Those of the backbone of the conformance checks."""
 
@@ -104,7 +106,7 @@ def test_a_blending_model_has_the_channels_of_a_plain_one():
 @pytest.mark.parametrize("guidance", [1.0, 2.0])
 @pytest.mark.parametrize("family", ["unet", "sdxl"])
 def test_what_is_not_to_change_stays_pixel_for_pixel(editing, family, guidance):
-    decoder = editing(family, blend=True, scheduler=SAMPLE, image_drop=0)
+    decoder = editing(family, **BLEND)
     decoder.model.conv_out.bias.data[decoder.latents[0] :] = -100.0
     calls = [edit_call(2, size=(50, 70)), edit_call(1, 1)]
     inputs = inputs_of(decoder, calls, training=False, guidance_scale=guidance, seed=3)
@@ -117,7 +119,7 @@ def test_what_is_not_to_change_stays_pixel_for_pixel(editing, family, guidance):
 
 
 def test_pixels_that_change_are_those_of_the_model(editing):
-    plain, blending = (editing(blend=one, scheduler=SAMPLE) for one in (False, True))
+    plain, blending = (editing(**BLEND | {"blend": one}) for one in (False, True))
     state = {name: weight for name, weight in plain.state_dict().items() if "conv_out" not in name}
     blending.load_state_dict(state, strict=False)
     ours, theirs = blending.model.conv_out, plain.model.conv_out
@@ -134,7 +136,7 @@ def test_pixels_that_change_are_those_of_the_model(editing):
 
 
 def test_blending_starts_near_the_source(editing):
-    plain, blending = (editing(blend=one, scheduler=SAMPLE) for one in (False, True))
+    plain, blending = (editing(**BLEND | {"blend": one}) for one in (False, True))
     call = edit_call()
     same = replace(call, target={**call.target, "images": (call.image,)})
     far, near = (losses(one, [same])["diffusion"][0] for one in (plain, blending))
@@ -142,8 +144,8 @@ def test_blending_starts_near_the_source(editing):
 
 
 def test_the_model_learns_where_pictures_change_from_samples_that_know_it(editing):
-    decoder = editing(blend=True, scheduler=SAMPLE)
-    calls = [knowing(edit_call(2), left_half((32, 40)), None), edit_call(1, 1)]
+    decoder = editing(**BLEND)
+    calls = [knowing(edit_call(2), left_half((32, 32)), None), edit_call(1, 1)]
     before = losses(decoder, calls)["changed"]
     assert before[1] == 1.0 and before[0] > 0
     (alone, count), _ = losses(decoder, calls[:1])["changed"], None
@@ -159,14 +161,14 @@ def test_the_model_learns_where_pictures_change_from_samples_that_know_it(editin
 
 
 def test_a_share_of_the_loss_is_its_weight(editing):
-    call = knowing(edit_call(), left_half((32, 40)))
-    one, two = (editing(blend=True, scheduler=SAMPLE, changed_loss=w) for w in (0.5, 1.0))
+    call = knowing(edit_call(), left_half((32, 32)))
+    one, two = (editing(**BLEND, changed_loss=w) for w in (0.5, 1.0))
     assert torch.allclose(2 * losses(one, [call])["changed"][0], losses(two, [call])["changed"][0])
 
 
 def test_what_may_change_weighs_more(editing):
     plain, weighing = editing(), editing(changed_weight=4)
-    call, everywhere = edit_call(), np.ones((32, 40), dtype=bool)
+    call, everywhere = edit_call(), np.ones((32, 32), dtype=bool)
 
     def value(decoder, *changes):
         return losses(decoder, [knowing(call, *changes)])["diffusion"][0]
@@ -175,7 +177,7 @@ def test_what_may_change_weighs_more(editing):
     assert torch.allclose(value(weighing, None), usual)
     assert torch.allclose(value(weighing, ~everywhere), usual)
     assert torch.allclose(value(weighing, everywhere), 5 * usual)
-    assert usual < value(weighing, left_half((32, 40))) < 5 * usual
+    assert usual < value(weighing, left_half((32, 32))) < 5 * usual
 
 
 @pytest.mark.parametrize("family", ["unet", "sdxl"])
@@ -232,18 +234,50 @@ def test_a_model_that_knows_no_source_is_widened_for_all_that_it_sees(editing):
     assert torch.equal(*blind)
 
 
-def test_a_mask_that_is_none_is_refused(editing):
-    decoder = editing(changed_weight=1)
-    for masks in [(np.zeros((3, 3)),), (left_half((32, 40)), None), (np.zeros(3, bool),)]:
-        with pytest.raises(InputError, match="one boolean mask"):
-            decoder.prepare(knowing(edit_call(), *masks), training=True)
+WRONG_MASKS = [
+    (np.zeros((32, 32)),),
+    (left_half((32, 40)),),
+    (left_half((32, 32)), None),
+    (np.zeros(3, bool),),
+    5,
+    None,
+]
+
+
+@pytest.mark.parametrize("masks", WRONG_MASKS, ids=str)
+def test_a_mask_that_is_none_is_refused(editing, masks):
+    decoder, call = editing(changed_weight=1), edit_call()
+    call = replace(call, target={**call.target, "changed": masks})
+    with pytest.raises(InputError, match="one boolean mask"):
+        decoder.prepare(call, training=True)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"image_drop": 0.1}, {"image_guidance_scale": 1.5}, {"source": "folder"}]
+)
+def test_a_model_that_blends_is_never_without_its_source(editing, changes):
+    given = {**BLEND, **changes}
+    if "source" in changes:
+        given |= {"model": {}, "vae": {}}
+    with pytest.raises(ValueError, match=r"A model (that blends|of a source)"):
+        editing(**given)
+
+
+def test_guidance_by_the_source_is_refused_where_a_model_blends(editing):
+    with pytest.raises(ConfigError, match="keeps its source"):
+        editing(**BLEND).read_options({"image_guidance_scale": 1.5})
+
+
+def test_a_decoder_in_half_precision_takes_maps(editing):
+    decoder, calls = editing(shared_channels=MAPS).to(torch.bfloat16), [edit_call()]
+    assert losses(decoder, calls, maps_of(calls))["diffusion"][0].isfinite()
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"blend": True}, "prediction_type='epsilon'"),
-        ({"blend": True, "scheduler": SAMPLE, "model": UNET | {"out_channels": 48}}, "predicts 64"),
+        (BLEND | {"scheduler": {}}, "prediction_type='epsilon'"),
+        (BLEND | {"model": UNET | {"out_channels": 48}}, "predicts 64"),
     ],
 )
 def test_models_that_cannot_blend_are_refused(editing, changes, message):
@@ -251,7 +285,7 @@ def test_models_that_cannot_blend_are_refused(editing, changes, message):
         editing(**changes)
 
 
-@pytest.mark.parametrize("changes", [{"blend": True}, {"shared_channels": MAPS}])
+@pytest.mark.parametrize("changes", [BLEND, {"shared_channels": MAPS}])
 def test_other_families_know_neither(editing, changes):
     with pytest.raises(ValueError, match="for the families unet and sdxl"):
         editing("sd3", **changes)
@@ -259,8 +293,30 @@ def test_other_families_know_neither(editing, changes):
 
 @pytest.mark.parametrize("family", ["unet", "sdxl"])
 def test_conformance(family):
-    changes = {"blend": True, "shared_channels": MAPS, "scheduler": SAMPLE, "changed_weight": 2}
+    changes = BLEND | {"shared_channels": MAPS, "changed_weight": 2}
     checks = [check for check in DECODER_CHECKS if check.topic != "isolation"]
     case = DecoderCase("diffusers.image_editing", settings(family, **changes), calls=edit_call)
     results = run_checks(checks, case)
     assert [result for result in results if result.status == "failed"] == []
+
+
+@pytest.mark.parametrize(("channels", "faults"), [((16, 24, 32), 0), ((16, 24, 33), 1)])
+def test_a_recipe_is_told_of_maps_that_do_not_fit_before_it_runs(tmp_path, channels, faults):
+    from superlink.diagnosis.recipes import check_recipe
+    from superlink.registry import default_registry
+
+    sizes = {"hidden_size": 32, "num_layers": 1, "num_heads": 2, "image_size": 64}
+    decoder = settings() | {"shared_channels": list(channels), "guidance_scale": 1.0}
+    recipe = {
+        "name": "edits",
+        "model": {
+            "backbone": {"name": "tiny_llava", "config": sizes | {"encoder": "conv"}},
+            "decoders": [{"name": "diffusers.image_editing", "config": decoder}],
+        },
+        "data": {"edits": {"task": "editing", "format": "scenes", "options": {"num_edits": 4}}},
+        "stages": [{"name": "all", "data": "edits", "steps": 1, "batch_size": 2}],
+    }
+    (tmp_path / "recipe.yaml").write_text(json.dumps(recipe))
+    found = check_recipe(tmp_path / "recipe.yaml", (), default_registry())
+    assert len(found.problems) == faults
+    assert all("model.decoders.0.config: shared_channels" in one for one in found.problems)
