@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -13,11 +13,12 @@ from pydantic import ValidationError
 from ..errors import SuperLinkError
 from ..linked import LinkedModel
 from ..registry import Registry
+from ..registry.configs import ConfigProblem
 from ..registry.suggestions import suggest
 from ..training.arguments import forward_size
 from ..training.dataset import Source, open_data
 from ..training.loading import recipe_problems
-from ..training.misfits import as_mapping
+from ..training.misfits import as_mapping, as_sequence
 from ..training.parameters import freeze
 from ..training.recipe import DataChoice, Recipe, Stage
 from ..training.recipe_file import Loc, RecipeFile
@@ -106,8 +107,9 @@ def check_recipe(
     """
     file = RecipeFile(path, overrides)
     if problems := recipe_problems(file, registry):
-        unread = [*_unread_data(file, registry)] if read_data else []
-        return RecipeCheck([*problems, *unread])
+        if read_data:
+            problems = recipe_problems(file, registry, _unread_data(file, registry))
+        return RecipeCheck(problems)
     recipe, found = Recipe.model_validate(file.data), _Findings(file)
     steps = _check_steps(recipe, devices, found)
     built = _check_model(recipe, registry, found)
@@ -198,18 +200,27 @@ def _check_paths(recipe: Recipe, model: LinkedModel, found: _Findings) -> None:
         parameter.requires_grad_(name not in fixed)
 
 
-def _unread_data(file: RecipeFile, registry: Registry) -> Iterator[str]:
-    """What is wrong with the data sets of a recipe that has other faults, where nothing else is
+def _unread_data(file: RecipeFile, registry: Registry) -> Iterator[ConfigProblem]:
+    """What is wrong with the data sets that a recipe with other faults uses, where nothing else is
     wrong with them."""
-    found, sets = _Findings(file), as_mapping(file.data.get("data"))
+    sets, used = as_mapping(file.data.get("data")), {*_used_data(file.data)}
     faulty = {problem.loc[1] for problem in part_problems({"data": sets}, registry)}
     for name, given in sets.items():
-        with suppress(ValidationError):
-            choice = DataChoice.model_validate(given)
-            with found.at(("data", name)):
-                if name not in faulty:
-                    open_data(choice, registry)
-    yield from found.problems
+        if name in used - faulty:
+            try:
+                with suppress(ValidationError):
+                    open_data(DataChoice.model_validate(given), registry)
+            except SuperLinkError as error:
+                yield ConfigProblem(("data", name), str(error))
+
+
+def _used_data(recipe: Mapping[str, Any]) -> Iterator[str]:
+    """The data sets that stages and the chat guard name, in a recipe of plain types."""
+    stages = as_sequence(recipe.get("stages"))
+    for user in map(as_mapping, [*stages, recipe.get("chat_guard")]):
+        data = user.get("data")
+        names = [data] if isinstance(data, str) else as_sequence(data) or as_mapping(data)
+        yield from (name for name in names if isinstance(name, str))
 
 
 def _check_data(

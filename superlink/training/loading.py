@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -41,9 +41,12 @@ def load_recipe(
     return Recipe.model_validate(file.data)
 
 
-def recipe_problems(file: RecipeFile, registry: Registry | None = None) -> list[str]:
-    """What is wrong with a recipe, in the order of its lines; nothing where it can be used."""
-    problems, found = [*_problems(file, registry)], dict[Loc, str]()
+def recipe_problems(
+    file: RecipeFile, registry: Registry | None = None, more: Iterable[ConfigProblem] = ()
+) -> list[str]:
+    """What is wrong with a recipe, and `more` that was found in it, in the order of its lines;
+    nothing where it can be used."""
+    problems, found = [*_problems(file, registry), *more], dict[Loc, str]()
     for problem in problems:
         if problem.kind == "missing" and _is_spelt_wrong(problem.loc, problems):
             continue

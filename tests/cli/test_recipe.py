@@ -183,10 +183,21 @@ def test_data_of_a_recipe_with_other_faults_are_opened(tmp_path):
     sets = ("--set", "data.scenes.format=coco", "--set", f"data.scenes.{options}")
     told = problems(*sets)
     assert len(told) == 2
-    assert "stpes" in told[0] and "data.scenes: " in told[1] and "none.json" in told[1]
+    assert "data.scenes: " in told[0] and "none.json" in told[0]
+    assert "stpes" in told[1]  # in a later line
     assert len(problems(*sets, "--no-data")) == 1
     [unknown, _] = problems("--set", "data.scenes.options={num_scene: 6}")
     assert "num_scene" in unknown  # told once: the set is not opened
+
+
+def test_data_that_nothing_uses_are_not_opened(tmp_path):
+    unused = "  unused: {task: detection, format: coco, options: {annotations: no, images: no}}\n"
+    changed(tmp_path, "stages:\n", f"{unused}stages:\n")
+    assert problems(status=0) == []
+    [told] = problems("--set", "stages.0.steps=four")
+    assert "stages.0.steps" in told
+    told = problems("--set", "stages.0.steps=four", "--set", "chat_guard={data: unused}")
+    assert len(told) == 2 and "line 11, data.unused: " in told[0]
 
 
 def test_block_of_set_is_told_at_its_own_key():
