@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -9,9 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..errors import SuperLinkError
 from ..interfaces import DecoderInputs, LinkedQueries, LossTerm, TaskDecoder
 
 __all__ = ["decoder_losses"]
+
+_LOG = logging.getLogger(__name__)
 
 
 def decoder_losses(
@@ -19,17 +23,21 @@ def decoder_losses(
 ) -> dict[str, LossTerm]:
     """The losses of a decoder, in full precision where it asks for it.
 
-    Where its condition is no number, or it fails since what it makes of it is none, it gives no
-    losses. Then there is one that is no number, named `condition` or `output of` a module.
+    Where its condition is not finite, or it fails after a module of it gave NaN, it gives no
+    losses. Then there is one that is no number, named `condition` or `output of` a module, and
+    the error of a decoder that failed is logged. A `SuperLinkError` is always raised.
     """
-    if _is_broken(links.states):
+    if not links.states.isfinite().all():
         return {"condition": _no_number(links)}
     try:
         return _run(decoder, links, batch)
+    except SuperLinkError:
+        raise
     except Exception:
         path = _source(decoder, lambda: _run(decoder, links, batch))
         if not path:
             raise
+        _LOG.warning("A decoder failed after NaN in the output of %s.", path, exc_info=True)
         return {f"output of {path}": _no_number(links)}
 
 
@@ -47,20 +55,15 @@ def _run(decoder: TaskDecoder, links: LinkedQueries, batch: DecoderInputs) -> di
     return terms
 
 
-def _is_broken(values: Tensor) -> bool:
-    """Whether some values are no numbers; minus infinity is a common mask."""
-    return bool((values.isnan() | values.isposinf()).any())
-
-
 def _no_number(links: LinkedQueries) -> LossTerm:
     return links.states.sum() * float("nan"), 1.0
 
 
 def _source(decoder: nn.Module, run: Callable[[], object]) -> str:
-    """The path of the first module whose output is no number while a decoder fails once more.
+    """The path of the first module whose output holds NaN while a decoder fails once more.
 
-    There is none where all give numbers; nor where an engine has cut their weights, which one
-    process alone cannot put together.
+    Infinity is usual in masks and costs. There is none where no output has NaN; nor where an
+    engine has cut their weights, which one process alone cannot put together.
     """
     if any(hasattr(p, "full_tensor") or hasattr(p, "ds_id") for p in decoder.parameters()):
         return ""
@@ -68,7 +71,7 @@ def _source(decoder: nn.Module, run: Callable[[], object]) -> str:
 
     def watch(path: str) -> Callable[..., None]:
         def look(module: nn.Module, inputs: Any, output: Any) -> None:
-            if not found and any(map(_is_broken, _tensors(output))):
+            if not found and any(values.isnan().any() for values in _tensors(output)):
                 found.append(path)
 
         return look

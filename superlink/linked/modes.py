@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 __all__ = ["evaluating", "untouched"]
 
@@ -40,12 +40,7 @@ def untouched(model: nn.Module, device: torch.device) -> Iterator[None]:
         model: The model.
         device: Where it runs.
     """
-    kept = [
-        (module, name, buffer, buffer.clone())
-        for module in model.modules()
-        for name, buffer in module._buffers.items()
-        if buffer is not None
-    ]
+    kept = [(module, _copies(module)) for module in model.modules()]
     draws = random.getstate(), np.random.get_state()
     accelerators = [device.index or 0] if device.type == "cuda" else []
     try:
@@ -54,6 +49,32 @@ def untouched(model: nn.Module, device: torch.device) -> Iterator[None]:
     finally:
         random.setstate(draws[0])
         np.random.set_state(draws[1])
-        for module, name, buffer, before in kept:
-            module._buffers[name] = buffer
-            buffer.copy_(before)
+        with torch.no_grad():
+            for module, buffers in kept:
+                _put_back(module, buffers)
+
+
+def _copies(module: nn.Module) -> dict[str, tuple[Tensor | None, Tensor | None]]:
+    """The buffers of a module itself by name, each with a copy."""
+    return {
+        name: (buffer, None if buffer is None else buffer.detach().clone())
+        for name, buffer in module._buffers.items()
+    }
+
+
+def _put_back(module: nn.Module, buffers: dict[str, tuple[Tensor | None, Tensor | None]]) -> None:
+    for name in module._buffers.keys() - buffers.keys():
+        delattr(module, name)
+    for name, (buffer, before) in buffers.items():
+        module._buffers[name] = _as_before(buffer, before)
+
+
+def _as_before(buffer: Tensor | None, before: Tensor | None) -> Tensor | None:
+    """The buffer with its old values; their copy where it cannot be written to in place."""
+    if buffer is None or before is None:
+        return None
+    try:
+        same = buffer.shape == before.shape
+        return buffer if same and torch.equal(buffer, before) else buffer.copy_(before)
+    except RuntimeError:  # as made in inference mode, or expanded
+        return before

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,6 +52,7 @@ class _Found:
     dropped: int
     bad: int
     broken: str
+    called: Set[str]
 
 
 class SuperLinkTrainer(SavingTrainer):
@@ -62,7 +63,8 @@ class SuperLinkTrainer(SavingTrainer):
     transformers'.
 
     Every loss of a step is its sum over all forwards and processes, divided by its count over all
-    of them. So a step is the same on any number of devices, accumulated or not.
+    of them; parts that no sample of it calls, as the decoder of another task, are left as they are.
+    So a step is the same on any number of devices, accumulated or not.
 
     Args:
         model: The linked model; what it trains is frozen or not already.
@@ -98,6 +100,7 @@ class SuperLinkTrainer(SavingTrainer):
         self.num_dropped = self.num_bad = 0
         self._counts: dict[str, float] | None = None
         self._forward = 0
+        self._called: set[str] = set()
         self._log_of_losses, self._throughput = LossLog(), Throughput()
         self._seconds_before, self._started = 0.0, _cpu_time()
         self._norms: dict[str, float] = {}
@@ -165,6 +168,7 @@ class SuperLinkTrainer(SavingTrainer):
         """The batches of a step; where there are several, their losses are counted beforehand."""
         batches, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
         self._forward = 0
+        self._called.clear()
         self._counts = self._count(batches) if num_batches > 1 else None
         return batches, None
 
@@ -194,8 +198,10 @@ class SuperLinkTrainer(SavingTrainer):
                 len(inputs["dropped"]),
                 len(inputs["bad"]),
                 self.health.broken(losses, self._forward),
+                self.whole.called(inputs, losses),
             )
         )
+        self._called.update(*(each.called for each in found))
         self._forward += 1
         self.health.check([each.broken for each in found])
         self.num_dropped += sum(each.dropped for each in found)
@@ -219,7 +225,12 @@ class SuperLinkTrainer(SavingTrainer):
         return num_processes() * total + rest
 
     def _clip_grad_norm(self, model: nn.Module) -> Any:
-        """Clip the gradient of the linked model; the head of the link loss is not part of it."""
+        """Clip the gradient of the linked model; the head of the link loss is not part of it.
+
+        What the step did not call has no gradient from here on.
+        """
+        if not self.is_deepspeed_enabled:  # which holds gradients elsewhere
+            self.whole.forget(self._called)
         self._norms = part_norms(self.linked) if self._logs_next() else {}
         norm = self.accelerator.clip_grad_norm_(self.linked.parameters(), self.args.max_grad_norm)
         self.health.check_gradient(norm)

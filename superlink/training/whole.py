@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ..interfaces import LossTerm
-from ..link import StateTap
+from ..link import StateTap, module_key
 from ..linked import LinkedModel
+from ..linked.parts import connector_key
+from .losses import IDLE
 from .naming import LinkNaming
 
 __all__ = ["WholeModel"]
+
+_CALLED = ("decoders.", "connectors.", "queries.banks.", "regions.", "naming.heads.")
+"""Where parts lie that only some samples call."""
 
 
 class WholeModel(nn.Module):
@@ -55,6 +61,46 @@ class WholeModel(nn.Module):
         with StateTap().on(self.linked.backbone.output_head()) as tap:
             losses = self._losses(batch)
         return {"losses": losses, "shared": tap.states}
+
+    def called(self, batch: Mapping[str, Any], losses: Collection[str]) -> set[str]:
+        """The paths of the parts that a forward calls, of those that not every forward does.
+
+        Args:
+            batch: What the processor made.
+            losses: The names of what the forward gave.
+        """
+        model, named = self.linked, self.naming is not None
+        ran = {name.split("/")[0] for name in losses if not name.endswith(IDLE)}
+        paths = {f"decoders.{module_key(name)}" for name in ran & model.bound.keys()}
+        for token in {route.token for route in batch["routes"]}:
+            binding = model.vocabulary.bindings[token]
+            paths.add(f"queries.banks.{module_key(binding.bank)}")
+            if named or binding.decoder in ran:
+                paths.add(f"connectors.{connector_key(binding)}")
+            if named:
+                size = model.bound[binding.decoder].decoder.cond_size
+                paths.add(f"naming.heads.{size}")
+        return paths if batch.get("regions") is None else {*paths, "regions"}
+
+    def forget(self, called: Collection[str]) -> None:
+        """Take the gradients from parts that no forward of a step called.
+
+        They are zero, where anything gave them one: idle calls, or a sum over all parts. An
+        optimizer would still move such weights, by momentum and decay.
+
+        Args:
+            called: Paths of `called`, over all forwards and processes of the step.
+        """
+        parts = tuple(f"{path}." for path in called)
+        kept, everything = set(), [*self.named_parameters(remove_duplicate=False)]
+        for name, parameter in everything:
+            path = name.removeprefix("linked.")
+            # The dot ends the path of a bank as well, which is a parameter itself.
+            if not path.startswith(_CALLED) or f"{path}.".startswith(parts):
+                kept.add(id(parameter))
+        for _, parameter in everything:
+            if id(parameter) not in kept:
+                parameter.grad = None
 
     def _losses(self, batch: dict[str, Any]) -> dict[str, LossTerm]:
         out = self.linked(**batch)
