@@ -129,7 +129,7 @@ def test_another_size_is_another_evaluation(model, tmp_path):
         measured(model, "detection", chunks=Chunks(5), **options)
     with pytest.raises(InputError, match="max_per_image was 100 and is 300"):
         measured(model, "detection", chunks=Chunks(4, 300), **options)
-    with pytest.raises(InputError, match="classes_per_reply was 4 and is None"):
+    with pytest.raises(InputError, match="classes_per_reply was 4 and is missing"):
         measured(model, "detection", **options)
 
 
