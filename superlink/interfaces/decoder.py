@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from ..errors import ConfigError
+from ..errors import ConfigError, InputError
 from .results import Prediction
 from .structures import CallInput, DecoderInputs, LinkedQueries, LossTerm
 
@@ -63,6 +63,29 @@ class TaskDecoder(nn.Module, ABC):
         other weights, as `weights` and `start` of a recipe do. By default none.
         """
         return ()
+
+    def shared_maps(
+        self, inputs: Mapping[str, Any], channels: Sequence[int], settings: str
+    ) -> tuple[Tensor, ...]:
+        """The coarsest maps (calls, C, H, W) of the backbone's image encoder, as many as wanted.
+
+        Args:
+            inputs: A batch, as the core completes it for a decoder that `uses_image_features`.
+            channels: C of each map, finest first.
+            settings: What in the decoder's config says so.
+
+        Raises:
+            InputError: The encoder gives none, or others.
+        """
+        wanted = tuple(channels)
+        maps = tuple(inputs.get("image_features") or ())[-len(wanted) :]
+        found = tuple(one.shape[1] for one in maps)
+        if found != wanted:
+            raise InputError(
+                f"{settings}: the decoder wants maps of the LLM's image encoder with the channels "
+                f"{wanted}. Received: {found}. Set them to those of the LLM that is linked"
+            )
+        return maps
 
     @abstractmethod
     def prepare(self, call: CallInput, *, training: bool) -> dict[str, Any]:

@@ -115,14 +115,11 @@ class ImageEditingDecoder(PictureDecoder):
         """Join what belongs to routes, and sources to (calls, 3, H, W)."""
         batch = super().collate(items)
         batch["source"] = torch.stack(batch["source"])
-        if "changed" in batch:
-            batch["changed"] = torch.cat(batch["changed"])
         return batch
 
     def loss(self, links: LinkedQueries, inputs: DecoderInputs) -> dict[str, LossTerm]:
         """See the base class; first of all whether the maps are those of the config."""
-        if self.maps is not None:
-            self.maps.check(inputs.get("image_features"))
+        self._shared(inputs)
         return super().loss(links, inputs)
 
     def _pixels(self, image: Image.Image) -> Tensor:
@@ -142,8 +139,12 @@ class ImageEditingDecoder(PictureDecoder):
         """(calls, C, h, w) what the model sees of the LLM's image encoder."""
         if self.maps is None:
             return None
-        maps: Tensor = self.maps(inputs.get("image_features"), size)
+        maps: Tensor = self.maps(self._shared(inputs), size)
         return maps
+
+    def _shared(self, inputs: DecoderInputs) -> tuple[Tensor, ...]:
+        channels = self.config.shared_channels
+        return self.shared_maps(inputs, channels, "shared_channels") if channels else ()
 
     def _compared(
         self,

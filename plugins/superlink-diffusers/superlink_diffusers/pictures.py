@@ -40,7 +40,7 @@ from .training import frozen_paths, prepare_training, untouched, write_counts
 
 __all__ = ["PictureDecoder"]
 
-_OF_ROUTES = ("images", "noise", "times", "luck")
+_OF_ROUTES = ("images", "noise", "times", "luck", "changed")
 
 
 class PictureDecoder(TaskDecoder):

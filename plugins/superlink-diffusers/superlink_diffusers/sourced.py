@@ -11,8 +11,6 @@ from diffusers.configuration_utils import FrozenDict
 from torch import Tensor, nn
 from torch.nn import functional
 
-from superlink.errors import InputError
-
 from .config import MAP_WIDTH
 
 __all__ = ["SourceMaps", "SourcedModel", "blended", "changes"]
@@ -30,36 +28,16 @@ class SourceMaps(nn.Module):
 
     def __init__(self, channels: Sequence[int]) -> None:
         super().__init__()
-        self.channels = tuple(channels)
-        self.levels = nn.ModuleList(map(_level, self.channels))
+        self.levels = nn.ModuleList(map(_level, channels))
 
-    def forward(self, maps: Sequence[Tensor] | None, size: Sequence[int]) -> Tensor:
-        """The sum of maps (N, C, H, W), each with channels of its own, as (N, MAP_WIDTH, *size).
-
-        Raises:
-            InputError: There are others than the config says.
-        """
+    def forward(self, maps: Sequence[Tensor], size: Sequence[int]) -> Tensor:
+        """The sum of maps (N, C, H, W), each with channels of its own, as (N, MAP_WIDTH, *size)."""
         brought = [
             # Without a copy in the usual order the backward of GroupNorm crashes on some maps.
             functional.interpolate(level(one.to(_kind(level)).contiguous()), size=tuple(size))
-            for level, one in zip(self.levels, self.check(maps), strict=True)
+            for level, one in zip(self.levels, maps, strict=True)
         ]
         return torch.stack(brought).sum(0)
-
-    def check(self, maps: Sequence[Tensor] | None) -> tuple[Tensor, ...]:
-        """Those of the maps that are seen: the coarsest, where an encoder gives more.
-
-        Raises:
-            InputError: There are others than the config says.
-        """
-        given = tuple(maps or ())[-len(self.channels) :]
-        found = tuple(one.shape[1] for one in given)
-        if found != self.channels:
-            raise InputError(
-                "shared_channels are those of the maps of the LLM's image encoder: "
-                f"{self.channels}. Received: {found}. Set them to those of the LLM that is linked"
-            )
-        return given
 
 
 def _level(channels: int) -> nn.Module:

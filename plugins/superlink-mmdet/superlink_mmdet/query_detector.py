@@ -162,16 +162,8 @@ class QueryDetectorDecoder(TaskDecoder):
     def _features(self, inputs: DecoderInputs, weight: Tensor) -> tuple[Tensor, ...]:
         if not self.config.shared_features:
             return self.detector.image_features([image.to(weight) for image in inputs["image"]])
-        # The coarsest maps, where the config names fewer than the encoder gives.
-        wanted = self.config.map_channels
-        maps = (inputs.get("image_features") or ())[-len(wanted) :]
-        channels = tuple(one.shape[1] for one in maps)
-        if channels != wanted:
-            raise InputError(
-                "shared_features needs the maps of the LLM's image encoder, with the channels of "
-                f"mask_channels, where that is set, and in_channels: {wanted}. "
-                f"Received: channels={channels}"
-            )
+        told = "shared_features with mask_channels, where that is set, and in_channels"
+        maps = self.shared_maps(inputs, self.config.map_channels, told)
         return self.detector.level_features(tuple(one.to(weight) for one in maps))
 
     def _samples(self, inputs: DecoderInputs) -> list[DetDataSample]:
